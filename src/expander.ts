@@ -1,0 +1,202 @@
+import type { Finding } from './findings.ts'
+import type { Bytes } from './size.ts'
+
+/** What is true of a provider whatever the volume: declared, checked by the conformance suite both ways; undeclared means refused. */
+export interface Capabilities {
+  /** The backend's unit of size in bytes; the core rounds requests up to it. */
+  readonly granularity: Bytes
+  /** How many refs one `read` takes at the most. */
+  readonly readBatch: number
+  /** Whether states carry a progress while a growth is under way. */
+  readonly progress: boolean
+  /** Whether hosts that have the volume see its new size without being told (krbd: yes; a loop device over a file: no). */
+  readonly hostsSeeGrowth: boolean
+  /** Requests per second that one scope should see at the most, reads and mutations apart. Left out: not paced. */
+  readonly pace?: { readonly read?: Pace; readonly expand?: Pace }
+}
+
+/** A token bucket. */
+export interface Pace {
+  /** Requests that may go at once. */
+  readonly burst: number
+  /** Requests per second after that. */
+  readonly perSecond: number
+}
+
+/** A bound on a volume's size, with where it is known from: a limit without a source cannot be argued with. */
+export interface Limit {
+  readonly what: 'size' | 'quota' | 'pool'
+  /** Bytes; the largest size that is allowed. */
+  readonly most: Bytes
+  /** The document, or the backend's own answer. */
+  readonly source: string
+  /** ISO date of that source, for limits that are data of this library; left out when the backend itself said it just now. */
+  readonly asOf?: string
+}
+
+/** Somebody that has the volume: an attachment the backend knows, a watcher, a process that holds the file. */
+export interface VolumeUser {
+  readonly kind: 'attachment' | 'watcher' | 'loop' | 'process'
+  /** For people: "instance i-0abc as /dev/sdf", "/dev/loop3", "qemu-system-x86 (pid 4711)". */
+  readonly description: string
+  /** Whether it is the block device that the request's own host has of this volume; such a user does not make an offline write unsafe by itself. */
+  readonly isDevice?: boolean
+}
+
+/**
+ * `stable`: nothing is under way, and `size` is what hosts can use. `growing`: a change is under way; `size` is still the old one.
+ * `failed`: the last change failed, and the backend will not go on by itself. `unusable`: another state, in which no growth can begin.
+ */
+export type VolumePhase = 'stable' | 'growing' | 'failed' | 'unusable'
+
+/** One volume as the backend has it now. Only what was observed; whatever could not be seen is left out, never guessed. */
+export interface VolumeState {
+  /** The canonical key of the volume within its scope: what `normalize` gave. */
+  readonly key: string
+  /** Bytes that hosts can use now. */
+  readonly size: Bytes
+  readonly phase: VolumePhase
+  /** The backend's own word for its state, such as `in-use` or `optimizing`. */
+  readonly native: string
+  /** While `growing`: the size it is on the way to, in bytes, where the backend tells. */
+  readonly growingTo?: Bytes
+  /** 0 to 1, while a change is under way and the backend tells. */
+  readonly progress?: number
+  readonly limits?: readonly Limit[]
+  /** When the backend allows the next change, where it does not allow one now. */
+  readonly nextChangeAt?: Date
+  /** Whether the backend can grow the volume while it is in use. Left out: it cannot be known before the call. */
+  readonly onlineGrowth?: boolean
+  /** Everyone that has the volume. Left out: it could not be seen, which is not the same as nobody. */
+  readonly users?: readonly VolumeUser[]
+  /** Bytes by which the device on a host is smaller than the volume, such as the header of an encrypted volume type. */
+  readonly overhead?: Bytes
+  /** Blockers and warnings that only the provider can know: another owner, a frozen account. */
+  readonly findings?: readonly Finding[]
+}
+
+/** How a host recognises the device of a volume. Every hint that is given has to fit. */
+export interface DeviceHints {
+  /** Names under /dev/disk/by-id, any of which may exist; never believed without the other hints. */
+  readonly byId?: readonly string[]
+  /** The serial that the device shows in sysfs. */
+  readonly serial?: string
+  /** The world wide name that the device shows in sysfs. */
+  readonly wwn?: string
+  /** Absolute path of the file that is the volume: a loop device over it, or the file itself as an image. */
+  readonly image?: string
+  /** A device path that the provider knows for certain, such as /dev/rbd/pool/image. */
+  readonly path?: string
+}
+
+/** The canonical name of a volume. Locks go by both; batches and rate limits never cross a scope. */
+export interface VolumeIdentity {
+  /** Endpoint, project, region or zone, and client: two refs with one scope may be read in one request. */
+  readonly scope: string
+  /** Two refs that name the same volume have the same key: `{pool, image}` and `'pool/image'` are one. */
+  readonly key: string
+  /** For people. */
+  readonly label: string
+}
+
+export interface ReadOptions {
+  readonly signal?: AbortSignal
+}
+
+export interface ExpandOptions<Options> {
+  /** Bytes: the least size the volume has to have; a multiple of the declared granularity. */
+  readonly size: Bytes
+  readonly options: Options | undefined
+  readonly signal?: AbortSignal
+  /** The same for every try of one intended growth: a UUID, for backends that use one to recognise a repeated request. */
+  readonly requestId: string
+}
+
+/** What `read` found for one ref: a state, or the error that this ref alone has. */
+export type ReadOutcome = VolumeState | Error
+
+/** A request for a part of a volume that lives on a host of its own, such as a brick; the core plans and grows it with its layers. */
+export interface PartRequest {
+  readonly label: string
+  readonly host: object
+  readonly path?: string
+  readonly device?: string
+}
+
+/**
+ * A provider: knows its backend's protocol and nothing else. Rounding, preflight, waiting, batching, pacing, retries, locks, dry run and
+ * events are the core's. Every method rejects with a `VolumeExpansionError`, and honours the signal before any side effect.
+ */
+export interface VolumeExpander<Ref, Options = undefined> {
+  /** The provider's name, such as `cinder`; part of error details, lock keys and reports. */
+  readonly name: string
+  readonly capabilities: Capabilities
+  /**
+   * The canonical identity of a ref; pure.
+   * @throws {VolumeExpansionError} `invalid-reference`
+   */
+  normalize(ref: Ref): VolumeIdentity
+  /**
+   * The observed states, one entry for each ref and in their order; at most `capabilities.readBatch` refs of one scope. A failure that concerns
+   * one ref alone (`not-found`) is its entry; a failure of the whole call rejects. Changes nothing; idempotent.
+   */
+  read(refs: readonly Ref[], options: ReadOptions): Promise<readonly ReadOutcome[]>
+  /**
+   * Asks the backend for at least `size` and returns once that is accepted. Idempotent: a volume that is large enough already, or on its way
+   * there, is success. Never shrinks, even when another tool grew the volume meanwhile.
+   */
+  expand(ref: Ref, options: ExpandOptions<Options>): Promise<void>
+  /** How a host recognises the device; pure. */
+  identify(ref: Ref, state: VolumeState): DeviceHints
+  /** Further requests that the core has to grow for this volume to become larger. */
+  readonly parts?: (ref: Ref, state: VolumeState) => Promise<readonly PartRequest[]>
+  /** The ref of a Kubernetes PersistentVolume that belongs to this provider; undefined when it does not. */
+  readonly fromPersistentVolume?: (persistentVolume: object) => Ref | undefined
+}
+
+declare const sealed: unique symbol
+
+/** A volume to grow: an opaque pair of a provider and a ref. Made by a factory, such as `file().volume('/srv/disk.img')`. */
+export interface Volume {
+  readonly [sealed]?: never
+  /** The provider's name. */
+  readonly provider: string
+  /** For people; never holds a secret. */
+  readonly label: string
+}
+
+/** What the core keeps of a volume. */
+export interface VolumeHandle {
+  readonly expander: VolumeExpander<unknown, unknown>
+  readonly ref: unknown
+  readonly options: unknown
+  readonly identity: VolumeIdentity
+}
+
+const handles = new WeakMap<Volume, VolumeHandle>()
+
+/**
+ * Makes the opaque {@link Volume} of a provider and a ref; what a provider's factory calls. The ref is normalised at once.
+ *
+ * @throws {VolumeExpansionError} `invalid-reference`
+ */
+export function volumeOf<Ref, Options>(expander: VolumeExpander<Ref, Options>, ref: Ref, options?: Options): Volume {
+  const identity = expander.normalize(ref)
+  const volume: Volume = Object.freeze({
+    provider: expander.name,
+    label: identity.label,
+    toJSON: () => ({ provider: expander.name, label: identity.label }),
+  })
+  // The pair is sound: this ref and these options only ever go back to the expander that they came with.
+  handles.set(volume, { expander: expander as VolumeExpander<unknown, unknown>, ref, options, identity })
+  return volume
+}
+
+/** @throws {TypeError} when the value was not made by {@link volumeOf} */
+export function handleOf(volume: Volume): VolumeHandle {
+  const handle = typeof volume === 'object' && volume !== null ? handles.get(volume) : undefined
+  if (handle === undefined) {
+    throw new TypeError("`volume` has to be a volume made by a provider, such as file().volume('/srv/disk.img').")
+  }
+  return handle
+}

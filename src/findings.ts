@@ -1,0 +1,93 @@
+import type { Where } from './errors.ts'
+
+/**
+ * Everything that observing and planning can find, with what it means. Codes are part of the API. The third column of the table in the
+ * README says which of them a request may accept.
+ */
+export const findingCodes = {
+  // The request
+  'invalid-request': 'The request contradicts itself, or the world that it names.',
+  'not-found': 'The volume, device or path does not exist.',
+  ambiguous: 'More than one device or layer fits; the library does not guess.',
+  'would-shrink': 'What was asked for is smaller than what is there. Nothing is ever made smaller.',
+  'above-max': 'The size that is already there is at or above `max`.',
+  'device-too-small':
+    'The device ends before the size that was asked for, and no volume was given that could be grown.',
+  // The backend
+  'limit-exceeded': 'The size is above a limit of the backend, the partition table or the filesystem.',
+  'dated-limit':
+    'The size is above a limit that the library knows from a dated source and that the backend may have raised since.',
+  'quota-exceeded': 'The size is above a quota.',
+  'pool-full': 'The storage behind the volume has no room for it.',
+  'too-soon': 'The backend allows the next change only later.',
+  'wrong-state': 'The volume is in a state in which it cannot be grown.',
+  'owned-elsewhere': 'Another system owns the volume; grown behind its back, its records would lie.',
+  'offline-only': 'The backend cannot grow the volume while it is in use.',
+  'not-visible-by-itself': 'The hosts that use the volume do not see its new size without a further step.',
+  // Rights, tools, kernels
+  'permission-denied': 'A right is missing.',
+  'tool-missing': 'A program is missing on the host.',
+  'kernel-too-old': "The host's kernel has a known fault in the growth that would be needed.",
+  // Identity
+  'identity-mismatch': 'A serial, a size or another mark does not fit the volume: it may be the wrong disk.',
+  // What is on the device
+  'no-filesystem': 'The device is blank: there is nothing to grow on it.',
+  'unknown-content': 'What the device holds was not recognised, so growing it is refused.',
+  'unhandled-content': 'The device belongs to something that is recognised and not handled (md, DRBD, ZFS, swap …).',
+  'ambiguous-content': 'The device carries the marks of more than one kind of content.',
+  'read-only': 'The device, the mount or the filesystem is read-only.',
+  'filesystem-damaged': 'The filesystem has recorded errors, or its superblock does not fit its checksum.',
+  'filesystem-larger-than-device': 'The filesystem is larger than its device: the device was truncated.',
+  'unsupported-feature': 'The filesystem has a feature with which this growth is not possible.',
+  'duplicate-uuid': 'Another mounted filesystem has the same UUID.',
+  'at-maximum': 'What is left on the device is too little for the filesystem to use.',
+  'ext4-meta-bg-conversion': 'The growth converts the filesystem to meta_bg: a permanent change of its features.',
+  'ext4-lazy-init': 'The kernel goes on initialising inode tables in the background after the growth.',
+  // Offline writes
+  'needs-offline':
+    'The growth would write to a filesystem that is not mounted, which the request has to allow with `offline: true`.',
+  'in-use':
+    'The filesystem is not mounted here, but something uses the device: an attachment, a holder, an open descriptor, another host.',
+  'exclusivity-unknown':
+    'Nothing shows that the device is not in use elsewhere, and an offline write to a device in use destroys data.',
+  'offline-not-crash-safe': 'A power cut during an offline growth can lose data, whichever tool does it.',
+  'mounted-elsewhere': 'The filesystem is mounted only in another mount namespace, such as a container.',
+  // What remains
+  'backend-only': 'No host was given: devices and filesystems were neither looked at nor grown.',
+  'thin-overcommit': 'The storage behind the volume is promised more often than it is there.',
+  'not-detached': 'A growth tool could not be moved out of the control group of its caller, and would end with it.',
+} as const
+
+export type FindingCode = keyof typeof findingCodes
+
+/** Findings that a request may accept: permanent side effects, and limits that may have been raised. Never shrinking, identity or corruption. */
+export type AcceptableCode = 'ext4-meta-bg-conversion' | 'dated-limit' | 'owned-elsewhere'
+
+export const acceptableCodes: readonly AcceptableCode[] = ['ext4-meta-bg-conversion', 'dated-limit', 'owned-elsewhere']
+
+/** `blocker`: the plan will not be run. `warning`: it will, and somebody should know. `note`: worth a line in the plan. */
+export type Severity = 'blocker' | 'warning' | 'note'
+
+export interface Finding {
+  readonly code: FindingCode
+  readonly severity: Severity
+  readonly layer: Where
+  /** The layer's id in the plan, where the finding is about one. */
+  readonly target?: string
+  readonly message: string
+  readonly remedy?: string
+  /** True once the request has accepted a finding that would otherwise block. */
+  readonly accepted?: boolean
+}
+
+const acceptable: ReadonlySet<FindingCode> = new Set<FindingCode>(acceptableCodes)
+
+/** Lowers the blockers that the request accepts to warnings; what cannot be accepted stays a blocker, whatever the request says. */
+export function applyAcceptance(findings: readonly Finding[], accept: readonly AcceptableCode[]): readonly Finding[] {
+  const accepted = new Set<FindingCode>(accept.filter((code) => acceptable.has(code)))
+  return findings.map((finding) =>
+    finding.severity === 'blocker' && accepted.has(finding.code)
+      ? { ...finding, severity: 'warning', accepted: true }
+      : finding,
+  )
+}

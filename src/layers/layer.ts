@@ -1,0 +1,68 @@
+import type { Finding } from '../findings.ts'
+import type { DeviceSnapshot, ExecItem, ExpectItem, StorageSnapshot } from '../hosts/host.ts'
+import type { Bytes } from '../size.ts'
+
+/** The layers of a volume in use, from below to above. */
+export type LayerKind = 'volume' | 'device' | 'multipath' | 'partition' | 'luks' | 'lvm' | 'filesystem'
+
+/** One layer as it was measured. */
+export interface LayerState {
+  /** Unique in the stack, such as `filesystem:7:0`. */
+  readonly id: string
+  readonly kind: LayerKind
+  /** For people: `/dev/loop0`, `ext4 on /data`. */
+  readonly label: string
+  /** Id of the host; left out for the backend's volume. */
+  readonly host?: string
+  readonly size: Bytes
+  /** Ids of the layers directly below. */
+  readonly below: readonly string[]
+  /** Marks that stay the same while the layer is the same: diskseq, UUID. What a plan was approved for. */
+  readonly identity: Readonly<Record<string, string>>
+  /** For people and reports; JSON-safe. */
+  readonly facts: Readonly<Record<string, string | number | boolean | bigint>>
+}
+
+/** What the planner tells a layer or a resizer when it asks how to grow. */
+export interface GrowthContext {
+  /** The bytes that the layer below will have when this growth runs. */
+  readonly available: Bytes
+  /** Whether the request allows offline writes. */
+  readonly offline: boolean
+  /** The backend's view of who has the volume: left out when no volume was given, `undefined` entry when the backend cannot tell. */
+  readonly backendUsers?: { readonly known: boolean; readonly others: readonly string[] }
+}
+
+/**
+ * How a layer would be grown: pure data, so that it can be shown and refused, and so that a host can carry it out in one round trip. The
+ * core puts the expectations before the commands, and a measurement after them.
+ */
+export interface Growth {
+  /** Bytes that the layer will have; equal to its size now when there is nothing to do. */
+  readonly after: Bytes
+  readonly findings: readonly Finding[]
+  /** Right before the commands, in the same round trip. */
+  readonly expect: readonly ExpectItem[]
+  readonly commands: readonly ExecItem[]
+  /** Programs that the commands need. */
+  readonly tools: readonly ToolNeed[]
+  /** Whether filling what is below may take time to show after the commands, so that it is worth waiting for. */
+  readonly settles?: boolean
+  /** For people: "xfs_growfs on /data". Left out when there is nothing to do. */
+  readonly summary?: string
+}
+
+export interface ToolNeed {
+  readonly name: string
+  /** The Debian and RPM packages that bring it. */
+  readonly packages: string
+}
+
+/** A layer between the backend's volume and the filesystem. All three methods are pure. */
+export interface Layer {
+  readonly kind: LayerKind
+  /** Whether this device is such a layer. */
+  detect(device: DeviceSnapshot, snapshot: StorageSnapshot): boolean
+  measure(device: DeviceSnapshot, snapshot: StorageSnapshot): LayerState
+  grow(device: DeviceSnapshot, snapshot: StorageSnapshot, context: GrowthContext): Growth
+}

@@ -1,0 +1,80 @@
+import type { Where } from '../errors.ts'
+import type { AcceptableCode, Finding } from '../findings.ts'
+import type { Json } from '../json.ts'
+import type { LayerState } from '../layers/layer.ts'
+import type { Bytes, SizeInput } from '../size.ts'
+
+/** How much is wanted. Exactly one of `to` and `by`. */
+export interface SizeRequest {
+  /**
+   * The least size of the volume or, without one, of the container that `path` or `device` names; `'fill'`: the layers fill what is there already. A size
+   * below the one that is there is refused (`would-shrink`).
+   */
+  readonly to?: SizeInput | 'fill'
+  /** How much to add: a size, or a percentage of the size now (`'20%'`). Resolved once, into the plan's absolute target. */
+  readonly by?: SizeInput
+  /** Caps what `by` may reach; a `to` above it is refused. */
+  readonly max?: SizeInput
+}
+
+/** What may be said about a run, besides what is to be grown. */
+export interface RunOptions extends SizeRequest {
+  /** Stops the waiting and the actions that have not begun; what the backend or the kernel has begun goes on by itself. */
+  readonly signal?: AbortSignal
+  /** Findings that would block and that the caller knows and accepts. */
+  readonly accept?: readonly AcceptableCode[]
+  /** Allows writes to a filesystem that is not mounted (e2fsck, resize2fs, a private mount). Left out: false. */
+  readonly offline?: boolean
+  readonly timeouts?: Timeouts
+}
+
+/** Milliseconds. A deadline that passes means that the outcome is unknown; nothing is ever killed for it. */
+export interface Timeouts {
+  /** From the accepted request until the backend shows the new size. Left out: 10 minutes. */
+  readonly backend?: number
+  /** From then until the host sees the new size. Left out: 2 minutes. */
+  readonly device?: number
+  /** One growth tool; a filesystem of many TiB takes minutes. Left out: 6 hours. */
+  readonly tool?: number
+  /** Waiting for another run, or for a tool that a dead run left behind. Left out: 6 hours. */
+  readonly lock?: number
+}
+
+/** One thing that will be done. */
+export interface Action {
+  /** Unique in the plan. */
+  readonly id: string
+  /** The name of the step that does it. */
+  readonly step: string
+  readonly layer: Where
+  /** Id of the layer that it grows, for those that grow one. */
+  readonly target?: string
+  readonly summary: string
+  /** Bytes, measured. */
+  readonly before?: Bytes
+  /** Bytes, predicted; at least so many are there afterwards. */
+  readonly after?: Bytes
+  /** The commands as they will be run. */
+  readonly commands: readonly (readonly string[])[]
+  /** The backend calls as people know them: `ModifyVolume`, `os-extend`, `truncate`. */
+  readonly calls: readonly string[]
+}
+
+/** What would be done, and everything that was found on the way. Made by observing and pure thought: nothing was touched. */
+export interface Plan {
+  /** Absolute, in bytes: what `by` was resolved to. */
+  readonly target: Bytes | 'fill'
+  /** From below to above, as measured. */
+  readonly layers: readonly LayerState[]
+  readonly actions: readonly Action[]
+  readonly findings: readonly Finding[]
+  /** Whether a finding blocks it: `expand` would be refused with the code of the first one. */
+  readonly blocked: boolean
+  /** ISO date of the observation. */
+  readonly observedAt: string
+  /** Sizes as decimal strings; enough to approve it elsewhere and to hand it back as `approved`. */
+  toJSON(): PlanJson
+}
+
+/** A plan as JSON. */
+export type PlanJson = Json & { readonly volumeExpanderPlan: 1 }
