@@ -1,9 +1,13 @@
-import { defineConfig } from 'vitest/config'
+import { defineConfig, type ViteUserConfig } from 'vitest/config'
 
-export default defineConfig({
+/** What runs everywhere: no root, no system package, no network. */
+const config: ViteUserConfig = {
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/real/**', 'test/lab/**'],
+    exclude: ['test/real/**', 'test/package/**'],
     testTimeout: 20_000,
+    typecheck: { enabled: true, include: ['test/types/**/*.test-d.ts'] },
   },
-})
+}
+
+export default defineConfig(config) as ViteUserConfig

@@ -1,0 +1,37 @@
+// Debian packages for what needs real tools. Builtins only, because the CI script uses it before anything is installed.
+import { spawnSync } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const tries = 3
+
+const isInstalled = (name) => {
+  const { stdout } = spawnSync('dpkg-query', ['-s', name], { encoding: 'utf8' })
+  return /^Status: .* installed$/m.test(stdout ?? '')
+}
+
+function apt(...args) {
+  const { status, error } = spawnSync('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...args], {
+    stdio: ['ignore', 2, 2],
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+  })
+  if (error) throw new Error(`apt-get cannot be run: ${error.message}`)
+  return status === 0
+}
+
+/** Installs those of the packages that are missing, saying so. Rejects with what a person has to do when that is not possible. */
+export async function ensureSystemPackages(names) {
+  const missing = names.filter((name) => !isInstalled(name))
+  if (missing.length === 0) return
+  if (process.getuid() !== 0) {
+    throw new Error(`These Debian packages are missing, and only root can install them: ${missing.join(' ')}`)
+  }
+  console.error(`Installing Debian packages: ${missing.join(' ')}`)
+  for (let attempt = 1; attempt <= tries; attempt++) {
+    if (apt('update') && apt('install', '-y', '--no-install-recommends', ...missing)) return
+    if (attempt < tries) await sleep(10_000 * attempt)
+  }
+  throw new Error(`apt-get could not install ${missing.join(' ')}`)
+}
+
+/** What the real tests need: tools of the filesystems, and a kernel with every capability as a process. */
+export const realTestPackages = ['e2fsprogs', 'xfsprogs', 'util-linux', 'mount', 'kmod', 'user-mode-linux']

@@ -1,0 +1,52 @@
+// Real filesystems: first on this machine's kernel, then inside User-Mode Linux. Arguments are names of test files, as Vitest takes them.
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { ensureSystemPackages, realTestPackages } from './system-packages.mjs'
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const filters = process.argv.slice(2)
+// The tools are in directories that an ordinary PATH may lack.
+const env = { ...process.env, PATH: `${process.env.PATH}:/usr/local/sbin:/usr/sbin:/sbin` }
+
+const vitest = (project, results) => [
+  join(root, 'node_modules/vitest/vitest.mjs'),
+  'run',
+  // The runner loads the configuration without writing beside it: the guest sees the checkout read-only.
+  ...['--config', 'vitest.real.config.ts', '--configLoader', 'runner', '--project', project, '--passWithNoTests'],
+  ...['--reporter=default', '--reporter=json', `--outputFile.json=${join(results, `real-${project}.json`)}`],
+  ...filters,
+]
+
+const run = (title, ...argv) => {
+  console.log(`\n${title}`)
+  const { status } = spawnSync(process.execPath, argv, { cwd: root, env, stdio: ['ignore', 'inherit', 'inherit'] })
+  return status === 0
+}
+
+console.log(
+  `Real tests need root and these Debian packages, which are installed when missing: ${realTestPackages.join(' ')}`,
+)
+if (process.getuid() !== 0) {
+  console.error('Run this as root: it mounts filesystems and attaches loop devices.')
+  process.exit(1)
+}
+await ensureSystemPackages(realTestPackages)
+
+// The CI says where it wants the counts; otherwise nobody reads them.
+const given = process.env.TEST_RESULTS
+const results = given ?? mkdtempSync(join(tmpdir(), 'real-results-'))
+mkdirSync(results, { recursive: true })
+try {
+  const tsx = join(root, 'node_modules/tsx/dist/cli.mjs')
+  const lab = [tsx, 'test/lab/cli.ts', 'uml', '--timeout', '900', '--writable', results, '--']
+  const outcomes = [
+    run('On this kernel', ...vitest('host', results)),
+    run('Inside User-Mode Linux', ...lab, process.execPath, ...vitest('uml', results)),
+  ]
+  process.exitCode = outcomes.every(Boolean) ? 0 : 1
+} finally {
+  if (given === undefined) rmSync(results, { recursive: true })
+}

@@ -1,0 +1,91 @@
+import { parseArgs } from 'node:util'
+import { stopPart } from './part.ts'
+import { labDirectory, Register } from './register.ts'
+import { runInUml } from './uml.ts'
+
+const usage = `The lab starts and stops the real parts that tests run against.
+
+  npm run lab -- uml [options] -- COMMAND [ARGUMENT…]   runs a command on a kernel of its own, with this host's files read-only
+      --writable DIRECTORY    lets it write there; may be repeated
+      --timeout SECONDS       for the command; 600 unless said
+      --memory MIB            of the guest; 3072 unless said
+  npm run lab -- status                                 what runs, and on which ports
+  npm run lab -- down                                   ends everything that the lab started
+`
+
+async function uml(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      writable: { type: 'string', multiple: true },
+      timeout: { type: 'string', default: '600' },
+      memory: { type: 'string', default: '3072' },
+    },
+  })
+  if (positionals.length === 0) throw new Error('Which command? It stands after `--`.')
+  const interruption = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => interruption.abort(new Error(`Ended by ${signal}.`)))
+  }
+  const inherited = ['CI', 'NO_COLOR', 'FORCE_COLOR'].flatMap((name): [string, string][] => {
+    const value = process.env[name]
+    return value === undefined ? [] : [[name, value]]
+  })
+  const result = await runInUml({
+    argv: positionals,
+    cwd: process.cwd(),
+    env: Object.fromEntries(inherited),
+    timeout: positive('timeout', values.timeout) * 1000,
+    memory: positive('memory', values.memory),
+    writable: values.writable ?? [],
+    stdout: process.stdout,
+    stderr: process.stderr,
+    signal: interruption.signal,
+  })
+  return result.exitCode
+}
+
+async function status(): Promise<number> {
+  const parts = await new Register().living()
+  console.log(parts.length === 0 ? `Nothing runs. The lab's directory is ${labDirectory()}` : 'These parts run:')
+  for (const { name, pid, ports, directory } of parts) {
+    const taken = Object.entries(ports).map(([purpose, port]) => `${purpose} 127.0.0.1:${port}`)
+    console.log([name, `pid ${pid}`, ...taken, directory].join('  '))
+  }
+  return 0
+}
+
+async function down(): Promise<number> {
+  for (const part of await new Register().living()) {
+    console.log(`Ending ${part.name} (pid ${part.pid})`)
+    await stopPart(part)
+  }
+  return 0
+}
+
+function positive(option: string, text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new Error(`--${option} takes a whole number above zero, not ${text}`)
+  return Number(text)
+}
+
+async function main([command, ...args]: string[]): Promise<number> {
+  switch (command) {
+    case 'uml':
+      return uml(args)
+    case 'status':
+      return status()
+    case 'down':
+      return down()
+    default:
+      console.error(usage)
+      return command === undefined || command === 'help' ? 0 : 2
+  }
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+}

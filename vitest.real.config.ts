@@ -1,0 +1,36 @@
+import { defineConfig, type ViteUserConfig } from 'vitest/config'
+
+/**
+ * Real filesystems. `host` runs on this machine's kernel, as root. `uml` runs inside User-Mode Linux, whose kernel has every capability and device-mapper but
+ * a single processor: one process without isolation, and generous deadlines.
+ */
+const config: ViteUserConfig = {
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'host',
+          include: ['test/real/**/*.test.ts'],
+          exclude: ['test/real/uml/**'],
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+          // The machine has few loop devices, and timing is part of what is tested.
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'uml',
+          include: ['test/real/uml/**/*.test.ts'],
+          pool: 'threads',
+          isolate: false,
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+}
+
+export default defineConfig(config) as ViteUserConfig
