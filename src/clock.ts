@@ -1,3 +1,5 @@
+import { onAbort } from './abort.ts'
+
 /** Time as the core sees it, passed in so that tests can drive it. */
 export interface Clock {
   /** Milliseconds since an arbitrary start; never goes back. */
@@ -26,15 +28,13 @@ export const systemClock: Clock = {
 function timer(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) return reject(signal.reason)
-    const end = (): void => {
-      signal?.removeEventListener('abort', stop)
+    const handle = setTimeout(() => {
+      forget()
       resolve()
-    }
-    const stop = (): void => {
+    }, milliseconds)
+    const forget = onAbort(signal, () => {
       clearTimeout(handle)
       reject(signal?.reason)
-    }
-    const handle = setTimeout(end, milliseconds)
-    signal?.addEventListener('abort', stop, { once: true })
+    })
   })
 }

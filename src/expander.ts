@@ -71,6 +71,11 @@ export interface VolumeState {
   readonly users?: readonly VolumeUser[]
   /** Bytes by which the device on a host is smaller than the volume, such as the header of an encrypted volume type. */
   readonly overhead?: Bytes
+  /**
+   * Bytes up to which the storage behind the volume could fill it now. Above that its size is a promise, which is worth a `thin-overcommit` warning and never a
+   * refusal. Left out: not thin, or unknown.
+   */
+  readonly backed?: Bytes
   /** Blockers and warnings that only the provider can know: another owner, a frozen account. */
   readonly findings?: readonly Finding[]
 }
@@ -132,7 +137,7 @@ export interface VolumeExpander<Ref, Options = undefined> {
   readonly name: string
   readonly capabilities: Capabilities
   /**
-   * The canonical identity of a ref; pure.
+   * The canonical identity of a ref. Synchronous, without effects, and without a request to the backend; at the most it looks where a local name leads.
    * @throws {VolumeExpansionError} `invalid-reference`
    */
   normalize(ref: Ref): VolumeIdentity

@@ -2,8 +2,8 @@
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 
 /**
- * A copy that `JSON.stringify` takes: sizes (bigint) become decimal strings, dates ISO strings, bytes their count, maps objects; functions,
- * symbols and undefined are left out. Objects with `toJSON` are asked.
+ * A copy that `JSON.stringify` takes: sizes (bigint) become decimal strings, dates ISO strings, bytes their count, maps objects, sets arrays, errors
+ * their name and message; functions, symbols and undefined are left out. Objects with `toJSON` are asked.
  */
 export function jsonSafe(value: unknown): Json {
   return convert(value) ?? null
@@ -26,15 +26,17 @@ function convert(value: unknown): Json | undefined {
 }
 
 function convertObject(value: object): Json | undefined {
-  if (value instanceof Date) return value.toISOString()
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString()
   if (value instanceof Uint8Array) return `${value.length} bytes`
   if (Array.isArray(value)) return value.map((entry) => convert(entry) ?? null)
+  if (value instanceof Set) return [...value].map((entry) => convert(entry) ?? null)
   if ('toJSON' in value && typeof value.toJSON === 'function') return convert(value.toJSON())
-  const entries = value instanceof Map ? [...value.entries()] : Object.entries(value)
-  const result: Record<string, Json> = {}
-  for (const [key, entry] of entries) {
+  if (value instanceof Error) return { name: value.name, message: value.message }
+  const entries: [string, Json][] = []
+  for (const [key, entry] of value instanceof Map ? value : Object.entries(value)) {
     const converted = convert(entry)
-    if (converted !== undefined) result[String(key)] = converted
+    if (converted !== undefined) entries.push([String(key), converted])
   }
-  return result
+  // fromEntries defines each property: an assignment would take a key like __proto__ for something else.
+  return Object.fromEntries(entries)
 }

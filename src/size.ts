@@ -50,7 +50,11 @@ function invalid(text: string, reason: string): VolumeExpansionError {
   })
 }
 
+// No size that people write is this long, and what a regular expression does with much longer text costs time.
+const longestText = 500
+
 function parseRatio(text: string): Ratio {
+  if (text.length > longestText) throw invalid(text, 'it is too long')
   const match = shape.exec(text)
   if (match === null) throw invalid(text, 'it is not a number with an optional unit')
   const [, sign = '', digits = '', exponentText, suffix = ''] = match
@@ -134,7 +138,7 @@ export function formatSize(size: bigint): string {
 /** Rounds up to a multiple of `granularity` bytes: a provider's unit, such as 1 GiB. */
 export function roundUp(size: Bytes, granularity: Bytes): Bytes {
   if (granularity <= 0n) throw new TypeError('A granularity is at least one byte.')
-  return checked(((size + granularity - 1n) / granularity) * granularity, `${size}`)
+  return bytes(((size + granularity - 1n) / granularity) * granularity)
 }
 
 /** Rounds down to a multiple of `granularity` bytes; the result can be zero. */
@@ -151,7 +155,9 @@ export function roundDown(size: Bytes, granularity: Bytes): Bytes {
  */
 export function parseIncrement(input: SizeInput, current: Bytes): Bytes {
   if (typeof input !== 'string' || !input.trim().endsWith('%')) return parseSize(input)
-  const { numerator, denominator } = parseRatio(input.trim().slice(0, -1))
+  const share = input.trim().slice(0, -1)
+  if (!/^[\s\d.eE+-]+$/.test(share)) throw invalid(input, 'a percentage is a number followed by %')
+  const { numerator, denominator } = parseRatio(share)
   const scaled = numerator * current
   return checked((scaled + denominator * 100n - 1n) / (denominator * 100n), input)
 }

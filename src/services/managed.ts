@@ -1,6 +1,12 @@
+import { randomUUID } from 'node:crypto'
 import type { Clock, Random } from '../clock.ts'
+import { asExpansionError, type Outcome, VolumeExpansionError } from '../errors.ts'
 import type { VolumeExpander, VolumeHandle, VolumeState } from '../expander.ts'
 import type { Bytes } from '../size.ts'
+import { orAborted, refuseAborted } from './abortable.ts'
+import { defaultPause } from './pacing.ts'
+import { retrying } from './retry.ts'
+import { withScope } from './scope.ts'
 
 /** One volume with the core's services around its provider: batching, pacing, retries. */
 export interface ManagedVolume {
@@ -8,4 +14,80 @@ export interface ManagedVolume {
   read(signal?: AbortSignal): Promise<VolumeState>
   /** Asks for at least `size` bytes; paced and repeated by error class, with one request id for every try. */
   expand(size: Bytes, signal?: AbortSignal): Promise<void>
+}
+
+export interface ManagedDependencies {
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/**
+ * Puts the core's services around a volume's provider. Batches and rate limits are shared by every volume of the same provider, scope and clock in this
+ * process, however often its factory was called; locks and waiting are the caller's.
+ */
+export function manage(handle: VolumeHandle, dependencies: ManagedDependencies): ManagedVolume {
+  const { clock, random } = dependencies
+  const { expander, ref, identity } = handle
+  const layer = 'volume'
+  // Kept when a call fails: a caller that asks for the same size again means the same growth, and the backend may have accepted it.
+  let intended: { readonly size: Bytes; readonly requestId: string } | undefined
+
+  async function read(signal?: AbortSignal): Promise<VolumeState> {
+    return await withScope(clock, expander.name, identity.scope, expander.capabilities, ({ batcher }) =>
+      retrying(() => batcher.read(expander, identity.key, ref, signal), { clock, random, signal, layer }),
+    )
+  }
+
+  async function expand(size: Bytes, signal?: AbortSignal): Promise<void> {
+    refuseAborted(signal, { layer, outcome: 'unchanged' })
+    refuseUnaligned(expander, size)
+    const growth = intended?.size === size ? intended : { size, requestId: randomUUID() }
+    intended = growth
+    const request = { size, options: handle.options, requestId: growth.requestId, ...(signal && { signal }) }
+    await withScope(clock, expander.name, identity.scope, expander.capabilities, async ({ expandPacer }) => {
+      let epoch = 0
+      await retrying(
+        async () => {
+          epoch = await expandPacer.take(signal)
+          await orAborted(asked(expander, ref, request), signal, { layer, outcome: 'unknown' })
+        },
+        {
+          ...{ clock, random, signal, layer },
+          onThrottled: (error) => expandPacer.slowDown(error.retryAfter ?? defaultPause, epoch),
+        },
+      )
+    })
+    if (intended === growth) intended = undefined
+  }
+
+  return { read, expand }
+}
+
+type Expander = VolumeExpander<unknown, unknown>
+
+async function asked(expander: Expander, ref: unknown, request: Parameters<Expander['expand']>[1]): Promise<void> {
+  try {
+    await expander.expand(ref, request)
+  } catch (thrown) {
+    // What a foreign error leaves behind is not known, and it is never repeated.
+    const outcome: Outcome = thrown instanceof VolumeExpansionError ? thrown.outcome : 'unknown'
+    const remedy = 'Look at the volume before asking again, and report this to whoever made the provider.'
+    const error = asExpansionError(thrown, { layer: 'volume', provider: expander.name, outcome, remedy })
+    throw error.provider === undefined ? error.with({ provider: expander.name }) : error
+  }
+}
+
+function refuseUnaligned(expander: Expander, size: Bytes): void {
+  const { granularity } = expander.capabilities
+  if (size > 0n && size % granularity === 0n) return
+  throw new VolumeExpansionError(
+    'invalid-size',
+    `${size} bytes is not a multiple of ${granularity} bytes, the unit in which ${expander.name} grows volumes.`,
+    {
+      layer: 'volume',
+      provider: expander.name,
+      outcome: 'unchanged',
+      remedy: 'Round the size up to that unit before asking for it.',
+    },
+  )
 }

@@ -1,0 +1,120 @@
+import { onAbort } from '../abort.ts'
+import type { Clock } from '../clock.ts'
+import { abortedError, VolumeExpansionError, type Where } from '../errors.ts'
+
+export interface AcquireOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Called once, when the lock is not free. */
+  readonly onWait?: (() => void) | undefined
+  /** Where a failure is said to have happened. Left out: `pipeline`. */
+  readonly layer?: Where | undefined
+  /** How long to wait at the most. Left out: until it is free. */
+  readonly timeout?: { readonly clock: Clock; readonly milliseconds: number } | undefined
+}
+
+export interface HeldLock {
+  /** Whether somebody else had it first: what was observed before may be out of date. */
+  readonly waited: boolean
+  /** Hands the lock to the next in the queue; calling it again does nothing. */
+  release(): void
+}
+
+type Waiter = () => void
+
+/** A mutual exclusion by key within this process, first come, first served. A key takes memory only while it is held. */
+export class KeyedLock {
+  // A key that is present is held; its set holds who waits, in order of arrival.
+  readonly #queues = new Map<string, Set<Waiter>>()
+
+  /** How many keys are held now. */
+  get size(): number {
+    return this.#queues.size
+  }
+
+  /**
+   * Resolves when the lock is the caller's, who has to release it.
+   *
+   * @throws {VolumeExpansionError} `aborted` or `timeout`, both with outcome `unchanged`: the caller has left the queue, the others keep their places
+   */
+  async acquire(key: string, options: AcquireOptions = {}): Promise<HeldLock> {
+    const { signal, layer = 'pipeline' } = options
+    if (signal?.aborted === true) throw abortedError(signal, layer, 'unchanged')
+    const queue = this.#queues.get(key)
+    if (queue === undefined) {
+      this.#queues.set(key, new Set())
+      return this.#held(key, false)
+    }
+    await this.#turn(key, queue, options, layer)
+    return this.#held(key, true)
+  }
+
+  #turn(key: string, queue: Set<Waiter>, options: AcquireOptions, layer: Where): Promise<void> {
+    const { signal, onWait, timeout } = options
+    return new Promise((resolve, reject) => {
+      const timer = new AbortController()
+      const leave = (): void => {
+        queue.delete(granted)
+        forget()
+        timer.abort()
+      }
+      const granted = (): void => {
+        leave()
+        resolve()
+      }
+      const forget = onAbort(signal, () => {
+        leave()
+        if (signal !== undefined) reject(abortedError(signal, layer, 'unchanged'))
+      })
+      queue.add(granted)
+      timeout?.clock.sleep(timeout.milliseconds, timer.signal).then(
+        () => {
+          // The lock may have been handed over in the same instant; then it is the caller's.
+          if (!queue.has(granted)) return
+          leave()
+          reject(timeoutError(key, timeout.milliseconds, layer))
+        },
+        () => undefined,
+      )
+      try {
+        onWait?.()
+      } catch (thrown) {
+        leave()
+        reject(thrown)
+      }
+    })
+  }
+
+  #held(key: string, waited: boolean): HeldLock {
+    let released = false
+    return {
+      waited,
+      release: () => {
+        if (released) return
+        released = true
+        this.#pass(key)
+      },
+    }
+  }
+
+  #pass(key: string): void {
+    const [next] = this.#queues.get(key) ?? []
+    if (next === undefined) this.#queues.delete(key)
+    else next()
+  }
+}
+
+function timeoutError(key: string, milliseconds: number, layer: Where): VolumeExpansionError {
+  return new VolumeExpansionError(
+    'timeout',
+    `Waited ${Math.round(milliseconds / 1000)} s for another run of this process to end with ${key}.`,
+    {
+      layer,
+      outcome: 'unchanged',
+      retryable: true,
+      remedy: 'Wait for the other run to end, or abort it, and run this one again.',
+    },
+  )
+}
+
+/** The locks of this process: every run takes the ones of its volumes and disks here. */
+export const processLocks: KeyedLock = new KeyedLock()

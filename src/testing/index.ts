@@ -1,0 +1,9 @@
+export {
+  type AcceptedMutation,
+  type ScriptedCalls,
+  type ScriptedProvider,
+  type ScriptedProviderOptions,
+  type ScriptedVolume,
+  scriptedProvider,
+} from './scripted-provider.ts'
+export { seededRandom, type VirtualClock, type VirtualClockOptions, virtualClock } from './virtual-clock.ts'
