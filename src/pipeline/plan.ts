@@ -1,3 +1,4 @@
+import type { Clock, Random } from '../clock.ts'
 import type { Where } from '../errors.ts'
 import type { AcceptableCode, Finding } from '../findings.ts'
 import type { Json } from '../json.ts'
@@ -10,12 +11,18 @@ export interface SizeRequest {
    * The least size of the volume or, without one, of the container that `path` or `device` names; `'fill'`: the layers fill what is there already. A size
    * below the one that is there is refused (`would-shrink`).
    */
-  readonly to?: SizeInput | 'fill'
+  readonly to?: SizeInput | 'fill' | undefined
   /** How much to add: a size, or a percentage of the size now (`'20%'`). Resolved once, into the plan's absolute target. */
-  readonly by?: SizeInput
+  readonly by?: SizeInput | undefined
   /** Caps what `by` may reach; a `to` above it is refused. */
-  readonly max?: SizeInput
+  readonly max?: SizeInput | undefined
 }
+
+/** Exactly one way to say how much; a request that says two, or none, does not compile. */
+export type HowMuch =
+  | { readonly to: SizeInput | 'fill'; readonly by?: undefined; readonly approved?: undefined }
+  | { readonly by: SizeInput; readonly to?: undefined; readonly approved?: undefined }
+  | { readonly approved: Plan | PlanJson; readonly to?: undefined; readonly by?: undefined; readonly max?: undefined }
 
 /** What may be said about a run, besides what is to be grown. */
 export interface RunOptions extends SizeRequest {
@@ -26,10 +33,18 @@ export interface RunOptions extends SizeRequest {
   /** Allows writes to a filesystem that is not mounted (e2fsck, resize2fs, a private mount). Left out: false. */
   readonly offline?: boolean
   readonly timeouts?: Timeouts
+  /** A plan that was approved before, as it was made or as its JSON: it brings the target, and the run is refused (`stale-plan`) when the world no longer fits it. */
+  readonly approved?: Plan | PlanJson | undefined
+  /** Left out: the system's. */
+  readonly clock?: Clock
+  /** Left out: `Math.random`. */
+  readonly random?: Random
 }
 
 /** Milliseconds. A deadline that passes means that the outcome is unknown; nothing is ever killed for it. */
 export interface Timeouts {
+  /** One look at a host. A disk that does not answer holds a read for ever; nothing was changed then. Left out: 1 minute. */
+  readonly observe?: number
   /** From the accepted request until the backend shows the new size. Left out: 10 minutes. */
   readonly backend?: number
   /** From then until the host sees the new size. Left out: 2 minutes. */
@@ -76,5 +91,13 @@ export interface Plan {
   toJSON(): PlanJson
 }
 
-/** A plan as JSON. */
-export type PlanJson = Json & { readonly volumeExpanderPlan: 1 }
+/** A plan as JSON; sizes are decimal strings. */
+export interface PlanJson {
+  readonly volumeExpanderPlan: 1
+  readonly target: string
+  readonly layers: readonly Json[]
+  readonly actions: readonly Json[]
+  readonly findings: readonly Json[]
+  readonly blocked: boolean
+  readonly observedAt: string
+}

@@ -11,6 +11,8 @@ export interface StepServices {
   readonly clock: Clock
   readonly random: Random
   readonly timeouts: Required<Timeouts>
+  /** True while only a plan is wanted: nothing is waited for and nothing locked. */
+  readonly planning: boolean
   /** Tells people that the run waits for something. */
   waiting(layer: Where, reason: string): void
   /** Tells people how far the current action is. */

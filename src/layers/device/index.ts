@@ -1,0 +1,132 @@
+import type { Finding, FindingCode } from '../../findings.ts'
+import type { DeviceSnapshot, ExpectItem, StorageSnapshot } from '../../hosts/host.ts'
+import { type Bytes, bytes, formatSize } from '../../size.ts'
+import type { Growth, GrowthContext, Layer, LayerState } from '../layer.ts'
+import { type Transport, transportOf } from './transports.ts'
+
+/**
+ * The device at the bottom of a stack, as a host has it: a disk, a loop device, or an image file. It follows its volume: growing it means that the
+ * host looks at the volume's size again. Without a volume it is as large as it is.
+ */
+export const device: Layer = {
+  kind: 'device',
+  detect: (candidate) => candidate.below.length === 0 && !isMapped(candidate),
+  measure: (candidate) => measure(candidate),
+  grow: (candidate, snapshot, context) => grow(candidate, snapshot, context, transportOf(candidate)),
+}
+
+/** Devices that are made of others, even when those are not shown: md and device-mapper are layers of their own. */
+function isMapped({ attributes }: DeviceSnapshot): boolean {
+  return ['partition', 'dm/uuid', 'dm/name', 'md/level'].some((name) => attributes[name] !== undefined)
+}
+
+const identityAttributes = ['diskseq', 'serial', 'wwid', 'device/serial', 'device/wwid', 'loop/backing_file'] as const
+
+function measure(candidate: DeviceSnapshot): LayerState {
+  const { id, path, size, readOnly, attributes } = candidate
+  const marks = identityAttributes.flatMap((name) => {
+    const value = attributes[name]?.trim()
+    return value === undefined || value === '' ? [] : [[name, value] as const]
+  })
+  return {
+    id: layerId(candidate),
+    kind: 'device',
+    label: path,
+    size,
+    below: [],
+    identity: { device: id, ...Object.fromEntries(marks) },
+    facts: { transport: transportOf(candidate).name, readOnly },
+  }
+}
+
+function layerId({ id }: DeviceSnapshot): string {
+  return `device:${id}`
+}
+
+function grow(
+  candidate: DeviceSnapshot,
+  { system }: StorageSnapshot,
+  context: GrowthContext,
+  transport: Transport,
+): Growth {
+  const { size } = candidate
+  const nothing: Growth = { after: size, findings: [], expect: [], commands: [], tools: [] }
+  const refused = (...findings: readonly Finding[]): Growth => ({ ...nothing, findings })
+  // Without a volume, what is available is the device itself: there is nothing that it could follow.
+  if (context.backendUsers === undefined) return nothing
+  const target = transport.capacity(candidate, context.available)
+  if (target < size) return refused(largerThanVolume(candidate, context.available))
+  if (target === size) return nothing
+  const bound = transport.bound?.(candidate)
+  if (bound !== undefined && bound < target) return refused(bounded(candidate, target, bound))
+  if (candidate.readOnly) return refused(readOnly(candidate))
+  const after = bytes(target)
+  const refresh = transport.refresh(candidate)
+  switch (refresh.by) {
+    case 'nothing':
+      return { ...nothing, after }
+    case 'waiting':
+      return {
+        ...nothing,
+        after,
+        settles: true,
+        summary: `wait until ${candidate.path} shows ${formatSize(after)}`,
+      }
+    case 'command': {
+      const { command, tools, summary, capability } = refresh
+      const allowed = ((system.capabilities >> capability.bit) & 1n) === 1n
+      const findings = allowed ? [] : [notAllowed(candidate, summary, capability.name)]
+      return { after, findings, expect: expectations(candidate, transport), commands: [command], tools, summary }
+    }
+    default:
+      return refresh satisfies never
+  }
+}
+
+function expectations(candidate: DeviceSnapshot, transport: Transport): readonly ExpectItem[] {
+  const own = transport.expect?.(candidate) ?? []
+  const diskseq = candidate.attributes['diskseq']?.trim()
+  // Since kernel 5.15; another disk, or another file in the same loop device, has another number.
+  if (diskseq === undefined) return own
+  return [{ expect: { read: 'file', path: `/sys/class/block/${candidate.name}/diskseq` }, equals: diskseq }, ...own]
+}
+
+function blocker(code: FindingCode, candidate: DeviceSnapshot, message: string, remedy: string): Finding {
+  return { code, severity: 'blocker', layer: 'device', target: layerId(candidate), message, remedy }
+}
+
+function largerThanVolume(candidate: DeviceSnapshot, volume: Bytes): Finding {
+  return blocker(
+    'identity-mismatch',
+    candidate,
+    `${candidate.path} has ${formatSize(candidate.size)}, more than its volume with ${formatSize(volume)}: it is another disk, or the volume was made smaller under it.`,
+    'Find out which volume the device belongs to before anything is written to it.',
+  )
+}
+
+function bounded(candidate: DeviceSnapshot, target: bigint, bound: bigint): Finding {
+  return blocker(
+    'limit-exceeded',
+    candidate,
+    `${candidate.path} was set up to show ${formatSize(bound)} at the most, and would have to show ${formatSize(target)}.`,
+    'Set it up again without a size limit (losetup --sizelimit).',
+  )
+}
+
+function readOnly(candidate: DeviceSnapshot): Finding {
+  return blocker(
+    'read-only',
+    candidate,
+    `${candidate.path} is read-only: nothing on it could be grown.`,
+    'Set the device up for reading and writing first.',
+  )
+}
+
+function notAllowed(candidate: DeviceSnapshot, what: string, capability: string): Finding {
+  return blocker(
+    'permission-denied',
+    candidate,
+    `${what} needs ${capability}, which the user of the host does not have.`,
+    `Run it as root or with ${capability}, or grow the file while no loop device has it.`,
+  )
+}

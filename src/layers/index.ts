@@ -1,0 +1,5 @@
+import { device } from './device/index.ts'
+import type { Layer } from './layer.ts'
+
+/** The layers that are recognised without being asked for. */
+export const layers: readonly Layer[] = [device]

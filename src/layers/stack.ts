@@ -1,0 +1,146 @@
+import { VolumeExpansionError } from '../errors.ts'
+import type { VolumeHandle, VolumeState } from '../expander.ts'
+import type { FilesystemResizer, FilesystemState } from '../filesystems/filesystem.ts'
+import type { Finding } from '../findings.ts'
+import type { DeviceSnapshot, StorageSnapshot } from '../hosts/host.ts'
+import type { Bytes } from '../size.ts'
+import type { Layer, LayerState } from './layer.ts'
+import { contentFindings, identify } from './signatures.ts'
+
+/** A layer that was found on a device, with what measures and grows it. */
+export interface StackedLayer {
+  readonly layer: Layer
+  readonly device: DeviceSnapshot
+  readonly state: LayerState
+}
+
+/** The filesystem on top of the layers. */
+export interface StackedFilesystem {
+  readonly resizer: FilesystemResizer
+  readonly device: DeviceSnapshot
+  readonly measured: FilesystemState
+  readonly state: LayerState
+}
+
+/** What stands on a host between a volume and its users, measured. */
+export interface Stack {
+  /** From below to above. */
+  readonly layers: readonly StackedLayer[]
+  /** Left out when there is none that can be grown; then a finding says why. */
+  readonly filesystem?: StackedFilesystem
+  readonly findings: readonly Finding[]
+}
+
+export interface Recognisers {
+  readonly layers: readonly Layer[]
+  readonly resizers: readonly FilesystemResizer[]
+}
+
+/** The id of a volume's layer in plans and reports. */
+export function volumeLayerId({ expander, identity }: VolumeHandle): string {
+  return `volume:${expander.name}:${identity.key}`
+}
+
+export function volumeLayer(handle: VolumeHandle, state: VolumeState): LayerState {
+  return {
+    id: volumeLayerId(handle),
+    kind: 'volume',
+    label: `${handle.expander.name} ${handle.identity.label}`,
+    size: state.size,
+    below: [],
+    identity: { key: `${handle.expander.name}:${handle.identity.scope}:${state.key}` },
+    facts: { state: state.native },
+  }
+}
+
+/** Builds the stack above and below the device with the id `top`. Pure. */
+export function stackOf(snapshot: StorageSnapshot, top: string, host: string, recognisers: Recognisers): Stack {
+  const layers: StackedLayer[] = []
+  const findings: Finding[] = []
+  for (const device of fromBelow(snapshot, top)) {
+    const layer = recognisers.layers.find((candidate) => candidate.detect(device, snapshot))
+    if (layer === undefined) {
+      findings.push({
+        code: 'unhandled-content',
+        severity: 'blocker',
+        layer: 'device',
+        message: `${device.path} (${device.name}) is a kind of device that is not handled.`,
+        remedy: 'Grow what is below the filesystem with the tools of that layer, then run this again.',
+      })
+      continue
+    }
+    layers.push({ layer, device, state: { ...layer.measure(device, snapshot), host } })
+  }
+  const device = snapshot.devices.find(({ id }) => id === top)
+  if (device === undefined) return { layers, findings }
+  const held = contentFindings(device, identify(device))
+  if (held.length > 0) return { layers, findings: [...findings, ...held] }
+  const resizer = recognisers.resizers.find((candidate) => candidate.detect(device))
+  if (resizer === undefined) return { layers, findings: [...findings, ...contentFindings(device, { kind: 'unknown' })] }
+  const below = layers.filter((layer) => layer.device === device).map(({ state }) => state.id)
+  const filesystem = measured(resizer, device, snapshot, host, below)
+  return 'code' in filesystem ? { layers, findings: [...findings, filesystem] } : { layers, filesystem, findings }
+}
+
+/** The size of the layer on a device of another snapshot of the same stack; undefined when it is not there any more. */
+export function sizeIn(snapshot: StorageSnapshot, deviceId: string, of: Layer | FilesystemResizer): Bytes | undefined {
+  const device = snapshot.devices.find(({ id }) => id === deviceId)
+  if (device === undefined) return undefined
+  if ('kind' in of) return of.detect(device, snapshot) ? of.measure(device, snapshot).size : undefined
+  return of.detect(device) ? of.measure(device, snapshot).size : undefined
+}
+
+function measured(
+  resizer: FilesystemResizer,
+  device: DeviceSnapshot,
+  snapshot: StorageSnapshot,
+  host: string,
+  below: readonly string[],
+): StackedFilesystem | Finding {
+  try {
+    const state = resizer.measure(device, snapshot)
+    return { resizer, device, measured: state, state: filesystemLayer(state, device, host, below) }
+  } catch (error) {
+    // A damaged filesystem is a finding like any other: the rest of the plan is still worth reading.
+    if (!(error instanceof VolumeExpansionError) || error.code !== 'filesystem-damaged') throw error
+    const { message, remedy } = error
+    return {
+      code: error.code,
+      severity: 'blocker',
+      layer: 'filesystem',
+      message,
+      ...(remedy === undefined ? {} : { remedy }),
+    }
+  }
+}
+
+function filesystemLayer(
+  state: FilesystemState,
+  device: DeviceSnapshot,
+  host: string,
+  below: readonly string[],
+): LayerState {
+  const [mountPoint] = state.mountPoints
+  return {
+    id: `filesystem:${device.id}`,
+    kind: 'filesystem',
+    label: `${state.type} on ${mountPoint ?? device.path}`,
+    host,
+    size: state.size,
+    below,
+    identity: { type: state.type, uuid: state.uuid },
+    facts: state.facts,
+  }
+}
+
+function fromBelow(snapshot: StorageSnapshot, top: string): readonly DeviceSnapshot[] {
+  const ordered: DeviceSnapshot[] = []
+  const visit = (id: string): void => {
+    const device = snapshot.devices.find((candidate) => candidate.id === id)
+    if (device === undefined || ordered.includes(device)) return
+    for (const below of device.below) visit(below)
+    ordered.push(device)
+  }
+  visit(top)
+  return ordered
+}

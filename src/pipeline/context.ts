@@ -1,0 +1,30 @@
+import type { VolumeHandle, VolumeState } from '../expander.ts'
+import type { Host, StorageSnapshot, StorageTarget, ToolsValue } from '../hosts/host.ts'
+import type { Stack } from '../layers/stack.ts'
+import type { ManagedVolume } from '../services/managed.ts'
+
+/** What `observeBackend()` adds: the volume as its backend has it. */
+export interface BackendObservation {
+  readonly handle: VolumeHandle
+  readonly managed: ManagedVolume
+  readonly state: VolumeState
+  /** Id of the volume's layer in the plan. */
+  readonly id: string
+}
+
+/** What `locateDevice()` and `locatePath()` add: the one place in the host's storage that is meant. */
+export interface StorageObservation {
+  readonly host: Host
+  readonly target: StorageTarget
+  readonly snapshot: StorageSnapshot
+  /** Id of the device that the filesystem is on. */
+  readonly top: string
+  readonly tools: ToolsValue
+  /** The volume below, where there is one. */
+  readonly backend?: BackendObservation
+}
+
+/** What `observeLayers()` adds: the layers and the filesystem, measured. */
+export interface StackObservation extends Stack {
+  readonly storage: StorageObservation
+}

@@ -1,0 +1,260 @@
+import { systemClock } from '../clock.ts'
+import { abortedError, asExpansionError, VolumeExpansionError, type Where } from '../errors.ts'
+import { applyAcceptance, type Finding } from '../findings.ts'
+import type { LayerState } from '../layers/layer.ts'
+import { type HeldLock, processLocks } from '../services/lock.ts'
+import type { Bytes } from '../size.ts'
+import { approvedTarget, requireFresh, sealPlan } from './approval.ts'
+import { draftFor } from './draft.ts'
+import type { ExpansionEvent, NewEvent } from './events.ts'
+import type { Action, Plan, RunOptions, Timeouts } from './plan.ts'
+import type { ActionReport, Report } from './report.ts'
+import { reportOf } from './reporting.ts'
+import { checkSizes } from './request.ts'
+import type { ErasedParts, StepServices } from './step.ts'
+
+/** A step as the engine runs it; `when` names the part of the input without which it is left out. */
+export interface StepSlot {
+  readonly parts: ErasedParts
+  readonly when?: string
+}
+
+interface Prepared {
+  readonly parts: ErasedParts
+  readonly action: Action
+  readonly payload: unknown
+}
+
+/** A plan with what carries it out. */
+interface Planned {
+  readonly plan: Plan
+  readonly prepared: readonly Prepared[]
+  readonly context: object
+}
+
+const minute = 60_000
+const defaultTimeouts: Required<Timeouts> = {
+  observe: minute,
+  backend: 10 * minute,
+  device: 2 * minute,
+  tool: 360 * minute,
+  lock: 360 * minute,
+}
+
+/** Observes and plans, and touches nothing. */
+export async function planOnly(slots: readonly StepSlot[], input: object & RunOptions): Promise<Plan> {
+  const session = new Session(input, () => {}, true)
+  try {
+    return (await observeAndPlan(slots, input, session)).plan
+  } finally {
+    session.end()
+  }
+}
+
+/** The loop: observe, plan, then act and verify one action after the other; ends with a report, or with an error that carries a partial one. */
+export async function runSteps(
+  slots: readonly StepSlot[],
+  input: object & RunOptions,
+  publish: (event: ExpansionEvent) => void,
+): Promise<Report> {
+  const session = new Session(input, publish, false)
+  const progress: Progress = { actions: [], measured: new Map() }
+  let planned: Planned | undefined
+  try {
+    planned = await observeAndPlan(slots, input, session)
+    const { plan } = planned
+    requireUnblocked(plan)
+    for (const [index, prepared] of planned.prepared.entries()) {
+      if (session.signal.aborted)
+        throw abortedError(session.signal, prepared.action.layer, index > 0 ? 'changed' : 'unchanged')
+      await actAndVerify(prepared, planned.context, session, progress)
+    }
+    const report = reportOf(plan, progress.actions, progress.measured, session.elapsed())
+    session.publish({ type: 'succeeded', report })
+    return report
+  } catch (thrown) {
+    const error = finalError(thrown, session, progress, planned?.plan)
+    session.publish({ type: 'failed', error })
+    throw error
+  } finally {
+    session.end()
+  }
+}
+
+interface Progress {
+  readonly actions: ActionReport[]
+  /** The last measurement of each layer that was grown. */
+  readonly measured: Map<string, Bytes>
+}
+
+async function observeAndPlan(
+  slots: readonly StepSlot[],
+  input: object & RunOptions,
+  session: Session,
+): Promise<Planned> {
+  checkSizes(input)
+  const active = slots.filter(
+    ({ when }) => when === undefined || (input as Record<string, unknown>)[when] !== undefined,
+  )
+  let context: object = { ...input }
+  for (const { parts } of active) {
+    if (session.signal.aborted) throw abortedError(session.signal, 'pipeline', 'unchanged')
+    if (parts.observe !== undefined) context = { ...context, ...(await parts.observe(context, session)) }
+  }
+  const planned = makePlan(active, context, input, session)
+  session.publish({ type: 'observed', layers: planned.plan.layers })
+  if (input.approved !== undefined) requireFresh(input.approved, planned.plan)
+  session.publish({ type: 'planned', plan: planned.plan })
+  for (const finding of planned.plan.findings) {
+    if (finding.severity === 'warning') session.publish({ type: 'warning', finding })
+  }
+  return planned
+}
+
+function makePlan(active: readonly StepSlot[], context: object, input: RunOptions, session: Session): Planned {
+  const draft = draftFor(input, input.approved === undefined ? undefined : approvedTarget(input.approved))
+  const layers: LayerState[] = []
+  const findings: Finding[] = []
+  const prepared: Prepared[] = []
+  for (const { parts } of active) {
+    if (parts.plan === undefined) {
+      if (parts.act !== undefined) prepared.push({ parts, action: plainAction(parts.name), payload: undefined })
+      continue
+    }
+    const part = parts.plan(context, draft)
+    layers.push(...(part.layers ?? []))
+    findings.push(...(part.findings ?? []))
+    for (const { action, payload } of part.actions ?? []) {
+      prepared.push({ parts, action: { ...action, step: parts.name }, payload })
+      if (action.target !== undefined && action.after !== undefined) draft.predict(action.target, action.after)
+    }
+    for (const [id, size] of part.predictions ?? []) draft.predict(id, size)
+  }
+  const judged = applyAcceptance([...draft.findings, ...findings], input.accept ?? [])
+  const plan = sealPlan({
+    target: draft.resolved ?? 'fill',
+    layers,
+    actions: prepared.map(({ action }) => action),
+    findings: judged,
+    blocked: judged.some(({ severity }) => severity === 'blocker'),
+    observedAt: session.clock.date().toISOString(),
+  })
+  return { plan, prepared, context }
+}
+
+function plainAction(step: string): Action {
+  return { id: step, step, layer: 'pipeline', summary: step, commands: [], calls: [] }
+}
+
+function requireUnblocked({ findings }: Plan): void {
+  const blockers = findings.filter(({ severity }) => severity === 'blocker')
+  const [first, ...others] = blockers
+  if (first === undefined) return
+  const more = others.length === 0 ? '' : ` (and ${others.length} more: ${others.map(({ code }) => code).join(', ')})`
+  throw new VolumeExpansionError(first.code, `${first.message}${more}`, {
+    layer: first.layer,
+    outcome: 'unchanged',
+    findings: blockers,
+    ...(first.remedy === undefined ? {} : { remedy: first.remedy }),
+  })
+}
+
+async function actAndVerify(prepared: Prepared, context: object, session: Session, progress: Progress): Promise<void> {
+  const { action, parts, payload } = prepared
+  const started = session.clock.now()
+  const report = (status: ActionReport['status']): number => {
+    const milliseconds = session.clock.now() - started
+    progress.actions.push({ id: action.id, layer: action.layer, summary: action.summary, status, milliseconds })
+    return milliseconds
+  }
+  session.begin(action)
+  try {
+    const result = await parts.act?.(payload, context, session)
+    const measured = (await parts.verify?.(payload, context, session, result)) ?? []
+    for (const { id, size } of measured) progress.measured.set(id, size)
+    const size = action.target === undefined ? undefined : progress.measured.get(action.target)
+    const milliseconds = report('done')
+    session.publish({ type: 'action-finished', action, milliseconds, ...(size === undefined ? {} : { size }) })
+  } catch (error) {
+    report('failed')
+    throw error
+  }
+}
+
+function finalError(
+  thrown: unknown,
+  session: Session,
+  progress: Progress,
+  plan: Plan | undefined,
+): VolumeExpansionError {
+  const began = progress.actions.length > 0
+  const aborted = session.signal.aborted && !(thrown instanceof VolumeExpansionError && thrown.code === 'aborted')
+  const doneBefore = progress.actions.some(({ status }) => status === 'done')
+  const own = aborted
+    ? abortedError(session.signal, 'pipeline', began ? 'unknown' : 'unchanged')
+    : asExpansionError(thrown, { layer: 'pipeline', ...(began ? {} : { outcome: 'unchanged' as const }) })
+  const report = plan && reportOf(plan, progress.actions, progress.measured, session.elapsed())
+  // Before the first action nothing was changed, whatever failed; after one that was done, something was.
+  const outcome = !began ? 'unchanged' : own.outcome === 'unchanged' && doneBefore ? 'changed' : own.outcome
+  return own.with({ outcome, ...(report === undefined ? {} : { report }) })
+}
+
+/** One run's services: time, events, locks. */
+class Session implements StepServices {
+  readonly signal: AbortSignal
+  readonly clock: StepServices['clock']
+  readonly random: StepServices['random']
+  readonly timeouts: Required<Timeouts>
+  readonly planning: boolean
+  readonly #publish: (event: ExpansionEvent) => void
+  readonly #started: number
+  readonly #held = new Map<string, HeldLock>()
+  #action: Action | undefined
+
+  constructor(options: RunOptions, publish: (event: ExpansionEvent) => void, planning: boolean) {
+    this.signal = options.signal ?? new AbortController().signal
+    this.clock = options.clock ?? systemClock
+    this.random = options.random ?? Math.random
+    this.timeouts = { ...defaultTimeouts, ...options.timeouts }
+    this.planning = planning
+    this.#publish = publish
+    this.#started = this.clock.now()
+  }
+
+  elapsed(): number {
+    return this.clock.now() - this.#started
+  }
+
+  publish(event: NewEvent): void {
+    this.#publish({ ...event, elapsed: this.elapsed() })
+  }
+
+  begin(action: Action): void {
+    this.#action = action
+    this.publish({ type: 'action-started', action })
+  }
+
+  // Steps take these as they please (`...services`), so they are bound.
+  readonly waiting = (layer: Where, reason: string): void => this.publish({ type: 'waiting', layer, reason })
+
+  readonly progress: StepServices['progress'] = (details) => {
+    if (this.#action !== undefined) this.publish({ type: 'progress', action: this.#action, ...details })
+  }
+
+  readonly exclusive: StepServices['exclusive'] = async (key, layer) => {
+    if (this.#held.has(key)) return { waited: false }
+    const hold = await processLocks.acquire(key, {
+      signal: this.signal,
+      layer,
+      timeout: { clock: this.clock, milliseconds: this.timeouts.lock },
+      onWait: () => this.waiting(layer, 'another run in this process has it'),
+    })
+    this.#held.set(key, hold)
+    return { waited: hold.waited }
+  }
+
+  end(): void {
+    for (const hold of this.#held.values()) hold.release()
+    this.#held.clear()
+  }
+}

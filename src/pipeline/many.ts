@@ -1,0 +1,145 @@
+import { abortedError, asExpansionError, type VolumeExpansionError } from '../errors.ts'
+import { type Json, jsonSafe } from '../json.ts'
+import type { ExpansionEvent } from './events.ts'
+import { type ExpandRequest, expand } from './expand.ts'
+import type { Plan } from './plan.ts'
+import type { Report } from './report.ts'
+import { Run } from './run.ts'
+
+export interface FleetOptions {
+  /** How many run at once. Left out: 16. */
+  readonly concurrency?: number
+  /** How many of the first requests run alone, and have to succeed before any other one begins. Left out: none. */
+  readonly canary?: number
+  /** No further request is begun after so many failures. Left out: a failure stays its own. */
+  readonly haltAfterFailures?: number
+  /** Stops what runs, and begins nothing more. */
+  readonly signal?: AbortSignal
+}
+
+export type FleetResult =
+  | { readonly status: 'succeeded'; readonly index: number; readonly report: Report }
+  | { readonly status: 'failed'; readonly index: number; readonly error: VolumeExpansionError }
+  | { readonly status: 'not-started'; readonly index: number }
+
+/** What became of each request, in the order of the requests. */
+export interface FleetReport {
+  readonly results: readonly FleetResult[]
+  readonly succeeded: number
+  readonly failed: number
+  readonly notStarted: number
+  /** Whether a failed canary or too many failures kept requests from beginning. */
+  readonly halted: boolean
+  toJSON(): Json
+}
+
+/** An event of one of the requests. */
+export interface FleetEvent {
+  /** Position of the request. */
+  readonly index: number
+  readonly event: ExpansionEvent
+}
+
+export type FleetRun = Run<FleetReport, FleetEvent>
+
+/**
+ * Grows many volumes; requests to one backend are shared and paced. Resolves also when some of them failed: a failure stays its volume's, and the report has it.
+ * Rejects only when it was aborted, with the partial report.
+ *
+ * @throws {TypeError} at once, when an argument is of the wrong kind; then nothing is begun
+ */
+export function expandMany(requests: readonly (ExpandRequest | Plan)[], options: FleetOptions = {}): FleetRun {
+  if (!Array.isArray(requests)) throw new TypeError('expandMany() takes a list of requests.')
+  const concurrency = positive('concurrency', options.concurrency, 16)
+  const canary = Math.min(positive('canary', options.canary, 0), requests.length)
+  const most = positive('haltAfterFailures', options.haltAfterFailures, Number.POSITIVE_INFINITY)
+  return new Run((emit) => new Fleet(requests, options.signal, most, emit).run(canary, concurrency))
+}
+
+function positive(name: string, value: number | undefined, otherwise: number): number {
+  if (value === undefined) return otherwise
+  if (!Number.isInteger(value) || value < (name === 'canary' ? 0 : 1))
+    throw new TypeError(`\`${name}\` is a whole number above 0.`)
+  return value
+}
+
+class Fleet {
+  readonly #requests: readonly (ExpandRequest | Plan)[]
+  readonly #signal: AbortSignal | undefined
+  readonly #mostFailures: number
+  readonly #emit: (event: FleetEvent) => void
+  readonly #results: FleetResult[]
+  #failures = 0
+  #halted = false
+
+  constructor(
+    requests: readonly (ExpandRequest | Plan)[],
+    signal: AbortSignal | undefined,
+    mostFailures: number,
+    emit: (event: FleetEvent) => void,
+  ) {
+    this.#requests = requests
+    this.#signal = signal
+    this.#mostFailures = mostFailures
+    this.#emit = emit
+    this.#results = requests.map((_request, index) => ({ status: 'not-started', index }))
+  }
+
+  async run(canary: number, concurrency: number): Promise<FleetReport> {
+    await this.#runRange(0, canary, concurrency)
+    if (this.#failures > 0 && canary > 0) this.#halted = true
+    await this.#runRange(canary, this.#requests.length, concurrency)
+    const report = this.#report()
+    if (this.#signal?.aborted === true) {
+      const changed = this.#results.some((result) => result.status === 'succeeded' && result.report.changed)
+      throw abortedError(this.#signal, 'pipeline', changed ? 'changed' : 'unknown').with({ report })
+    }
+    return report
+  }
+
+  async #runRange(first: number, end: number, concurrency: number): Promise<void> {
+    let next = first
+    const worker = async (): Promise<void> => {
+      while (next < end && !this.#halted && this.#signal?.aborted !== true) {
+        const index = next
+        next += 1
+        await this.#runOne(index)
+        if (this.#failures >= this.#mostFailures) this.#halted = true
+      }
+    }
+    await Promise.all(Array.from({ length: Math.min(concurrency, end - first) }, worker))
+  }
+
+  async #runOne(index: number): Promise<void> {
+    try {
+      const run = expand(this.#withSignal(index))
+      for await (const event of run) this.#emit({ index, event })
+      this.#results[index] = { status: 'succeeded', index, report: await run }
+    } catch (thrown) {
+      this.#failures += 1
+      const error = asExpansionError(thrown, { layer: 'request', outcome: 'unchanged' })
+      this.#results[index] = { status: 'failed', index, error }
+    }
+  }
+
+  #withSignal(index: number): ExpandRequest | Plan {
+    const request = this.#requests[index]
+    if (request === undefined) throw new TypeError('A request is an object.')
+    if (this.#signal === undefined || 'actions' in request) return request
+    const signals = request.signal === undefined ? [this.#signal] : [this.#signal, request.signal]
+    return { ...request, signal: AbortSignal.any(signals) }
+  }
+
+  #report(): FleetReport {
+    const count = (status: FleetResult['status']): number =>
+      this.#results.filter((result) => result.status === status).length
+    const parts = {
+      results: this.#results,
+      succeeded: count('succeeded'),
+      failed: count('failed'),
+      notStarted: count('not-started'),
+      halted: this.#halted,
+    }
+    return { ...parts, toJSON: (): Json => jsonSafe(parts) }
+  }
+}

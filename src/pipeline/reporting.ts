@@ -1,0 +1,28 @@
+import { type Json, jsonSafe } from '../json.ts'
+import type { Bytes } from '../size.ts'
+import type { Plan } from './plan.ts'
+import type { ActionReport, LayerReport, Report } from './report.ts'
+
+/** The report of a run that ended, in success or not: only what was planned, done and measured. */
+export function reportOf(
+  plan: Plan,
+  actions: readonly ActionReport[],
+  measured: ReadonlyMap<string, Bytes>,
+  milliseconds: number,
+): Report {
+  const layers = plan.layers.map(
+    ({ id, kind, label, size }): LayerReport => ({ id, kind, label, before: size, after: measured.get(id) ?? size }),
+  )
+  const notReached = plan.actions
+    .slice(actions.length)
+    .map(({ id, layer, summary }): ActionReport => ({ id, layer, summary, status: 'not-reached', milliseconds: 0 }))
+  const parts = {
+    changed: actions.some(({ status }) => status === 'done'),
+    target: plan.target,
+    layers,
+    actions: [...actions, ...notReached],
+    findings: plan.findings,
+    milliseconds,
+  }
+  return { ...parts, toJSON: (): Json => jsonSafe(parts) }
+}

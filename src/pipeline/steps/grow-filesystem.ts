@@ -1,0 +1,31 @@
+import type { StackObservation } from '../context.ts'
+import { type GrowthPayload, type GrowthResult, grow, growthContext, missingTools, plannedGrowth } from '../growth.ts'
+import { defineStep, type Step } from '../step.ts'
+
+type Context = { readonly stack: StackObservation }
+
+/** Grows the filesystem to fill what is below it: online whenever it is mounted. */
+export function growFilesystem(): Step<object, Context, { readonly filesystemWillGrow: true }> {
+  return defineStep<object, Context, { readonly filesystemWillGrow: true }, GrowthPayload, GrowthResult>({
+    name: 'grow filesystem',
+    observe: async () => ({ filesystemWillGrow: true }),
+    plan({ stack }, draft) {
+      const { filesystem } = stack
+      if (filesystem === undefined) return {}
+      const { resizer, device, state } = filesystem
+      const below = stack.layers.find((entry) => state.below.includes(entry.state.id))
+      const available = (below === undefined ? undefined : draft.predicted(below.state.id)) ?? device.size
+      const growth = resizer.grow(device, stack.storage.snapshot, growthContext(stack, draft, available))
+      const payload = { subject: resizer, deviceId: device.id, state, growth }
+      const planned = plannedGrowth(payload)
+      return {
+        layers: [state],
+        findings: [...growth.findings, ...missingTools(growth, state, stack.storage.tools)],
+        actions: planned === undefined ? [] : [planned],
+        predictions: new Map([[state.id, growth.after]]),
+      }
+    },
+    act: (payload, { stack }, services) => grow(payload, stack, services),
+    verify: async ({ state }, _context, _services, { size }) => [{ ...state, size }],
+  })
+}

@@ -1,0 +1,40 @@
+import { resizers as builtInResizers } from '../../filesystems/index.ts'
+import { layers as builtInLayers } from '../../layers/index.ts'
+import { type Recognisers, stackOf } from '../../layers/stack.ts'
+import type { StackObservation, StorageObservation } from '../context.ts'
+import { defineStep, type Step } from '../step.ts'
+import { lookAt } from '../storage.ts'
+
+/** How often a damaged superblock of a mounted filesystem is read again: the kernel may be writing it just then. */
+const tornReads = 3
+
+/** Measures every layer between the device and the filesystem. Further layers and resizers can be given; they are asked first. */
+export function observeLayers(
+  own: Partial<Recognisers> = {},
+): Step<object, { readonly storage: StorageObservation }, { readonly stack: StackObservation }> {
+  const recognisers: Recognisers = {
+    layers: [...(own.layers ?? []), ...builtInLayers],
+    resizers: [...(own.resizers ?? []), ...builtInResizers],
+  }
+  const measure = (storage: StorageObservation): StackObservation => ({
+    ...stackOf(storage.snapshot, storage.top, storage.host.id, recognisers),
+    storage,
+  })
+  return defineStep({
+    name: 'observe layers',
+    async observe({ storage }, services) {
+      let stack = measure(storage)
+      for (let tries = 0; tries < tornReads && mayBeTorn(stack); tries += 1) {
+        await services.clock.sleep(50, services.signal)
+        stack = measure(await lookAt(storage.host, storage.target, services, storage.backend))
+      }
+      return { stack }
+    },
+    plan: ({ stack }) => ({ findings: stack.findings }),
+  })
+}
+
+function mayBeTorn({ findings, storage }: StackObservation): boolean {
+  const device = storage.snapshot.devices.find(({ id }) => id === storage.top)
+  return findings.some(({ code }) => code === 'filesystem-damaged') && (device?.mounts.length ?? 0) > 0
+}
