@@ -274,8 +274,10 @@ export interface MountSnapshot {
 }
 
 export interface UsersSnapshot {
-  /** Whether the processes of everybody could be looked at. */
+  /** Whether the processes of everybody could be looked at; process 1 (init), at which hardened machines let nobody look, need not be among them. */
   readonly complete: boolean
+  /** Some of the processes that could not be looked at, so that a refusal can name them. */
+  readonly unseen?: readonly { readonly pid: number; readonly command: string }[]
   /** Result of an exclusive open: `busy` is somebody; left out: not tried, or it failed otherwise. */
   readonly exclusive?: 'free' | 'busy'
   /** Mounts in other mount namespaces, with one process of each namespace. */

@@ -1,0 +1,102 @@
+import * as fs from 'node:fs'
+import { type Bytes, bytes } from '../../size.ts'
+import { deviceAttributes, parseUevent, parseUnitSerial, ueventAttributes } from '../sysfs.ts'
+import { listNow, readNow, statNow } from './files.ts'
+import { blockId } from './view.ts'
+
+/** What sysfs tells of a block device. */
+export interface BlockDevice {
+  readonly id: string
+  readonly name: string
+  /** The node to use; one that is not this device is never taken, whatever its name. */
+  readonly path: string
+  /** The inode of the node, which is what a flock is held on; undefined when there is no such node. */
+  readonly node: { readonly dev: bigint; readonly ino: bigint } | undefined
+  readonly size: Bytes
+  readonly readOnly: boolean
+  readonly attributes: Readonly<Record<string, string>>
+  readonly below: readonly string[]
+  readonly holders: readonly string[]
+  readonly partitions: readonly string[]
+}
+
+/**
+ * Reads a block device from sysfs; undefined when there is none of that number (any longer).
+ *
+ * @param given a node by which the caller knows the device, for hosts whose /dev does not have it under the kernel's name
+ */
+export function readBlockDevice(id: string, given?: string): BlockDevice | undefined {
+  const directory = `/sys/dev/block/${id}`
+  const entries = new Set(listNow(directory))
+  const uevent = parseUevent(readNow(`${directory}/uevent`) ?? '')
+  const sectors = readNow(`${directory}/size`)?.trim()
+  const name = uevent.get('DEVNAME')
+  if (name === undefined || sectors === undefined || !/^\d+$/.test(sectors)) return undefined
+  const { path, node } = nodeOf(id, name, given)
+  const attributes = readAttributes(directory, entries, uevent)
+  return {
+    ...{ id, name: name.replaceAll('/', '!'), path, node, attributes },
+    // The kernel counts in units of 512 bytes, whatever the device's own sectors are.
+    size: bytes(BigInt(sectors) * 512n),
+    readOnly: attributes['ro'] === '1',
+    below: belowOf(directory, entries),
+    holders: entries.has('holders') ? listNow(`${directory}/holders`) : [],
+    partitions: [...entries].filter((entry) => isPartition(directory, entry, name)),
+  }
+}
+
+function isPartition(directory: string, entry: string, disk: string): boolean {
+  return entry.startsWith(disk.replaceAll('/', '!')) && fs.existsSync(`${directory}/${entry}/partition`)
+}
+
+function belowOf(directory: string, entries: ReadonlySet<string>): readonly string[] {
+  const slaves = entries.has('slaves')
+    ? listNow(`${directory}/slaves`).map((slave) => `${directory}/slaves/${slave}`)
+    : []
+  // The link is resolved before the dots, so that they lead to the disk's own directory.
+  const all = entries.has('partition') ? [`${directory}/..`, ...slaves] : slaves
+  return all.map((path) => readNow(`${path}/dev`)?.trim()).filter((id) => id !== undefined)
+}
+
+function nodeOf(id: string, name: string, given: string | undefined): Pick<BlockDevice, 'path' | 'node'> {
+  for (const path of [`/dev/${name}`, given, `/dev/block/${id}`]) {
+    const stats = path === undefined ? undefined : statNow(path)
+    if (path !== undefined && stats !== undefined && blockId(stats) === id) {
+      return { path, node: { dev: stats.dev, ino: stats.ino } }
+    }
+  }
+  return { path: `/dev/${name}`, node: undefined }
+}
+
+function readAttributes(
+  directory: string,
+  entries: ReadonlySet<string>,
+  uevent: ReadonlyMap<string, string>,
+): Record<string, string> {
+  const found: Record<string, string> = {}
+  for (const [below, names] of Object.entries(deviceAttributes)) {
+    if (below !== '' && !entries.has(below)) continue
+    const prefix = below === '' ? '' : `${below}/`
+    // What the device's driver shows differs; the kernel's own directories have all of their attributes.
+    const there = below === '' ? entries : below === 'device' ? new Set(listNow(`${directory}/device`)) : undefined
+    for (const name of names) {
+      if (there?.has(name) === false) continue
+      const known = below === '' ? uevent.get(ueventAttributes[name] ?? '') : undefined
+      // White space may belong to a path, so that only the kernel's own line end is taken off.
+      const text = known ?? readNow(`${directory}/${prefix}${name}`)?.replace(/\n$/, '')
+      if (text !== undefined) found[`${prefix}${name}`] = text
+    }
+    // SCSI disks tell their serial number by a page of bytes only.
+    const serial = there?.has('vpd_pg80') === true ? unitSerial(`${directory}/${prefix}vpd_pg80`) : undefined
+    if (serial !== undefined) found[`${prefix}vpd_pg80`] = serial
+  }
+  return found
+}
+
+function unitSerial(path: string): string | undefined {
+  try {
+    return parseUnitSerial(fs.readFileSync(path))
+  } catch {
+    return undefined
+  }
+}

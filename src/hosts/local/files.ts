@@ -1,0 +1,100 @@
+import * as fs from 'node:fs'
+
+const { O_RDONLY, O_NONBLOCK, O_NOCTTY } = fs.constants
+
+/** Flags for looking: opening a pipe does not wait for its other end, and a terminal does not become ours. */
+export const openForReading: number = O_RDONLY | O_NONBLOCK | O_NOCTTY
+
+/** The text of a small file of procfs, sysfs or devtmpfs, which the kernel answers from memory; undefined when it cannot be read. */
+export function readNow(path: string): string | undefined {
+  try {
+    return fs.readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+/** The names in a directory of procfs or sysfs; none when it cannot be read. */
+export function listNow(path: string): readonly string[] {
+  try {
+    return fs.readdirSync(path)
+  } catch {
+    return []
+  }
+}
+
+/** The text of a link in procfs or sysfs; undefined when it cannot be read. */
+export function linkNow(path: string): string | undefined {
+  try {
+    return fs.readlinkSync(path)
+  } catch {
+    return undefined
+  }
+}
+
+/** The stat of a node in devtmpfs, procfs or sysfs; undefined when there is none or it cannot be looked at. */
+export function statNow(path: string): fs.BigIntStats | undefined {
+  try {
+    return fs.statSync(path, { bigint: true, throwIfNoEntry: false })
+  } catch {
+    return undefined
+  }
+}
+
+// Callbacks instead of fs/promises: a FileHandle costs more than the system call that it is for. All of them run in the thread pool, so that a disk that
+// hangs does not stop the event loop.
+
+export function open(path: string, flags: number): Promise<number> {
+  return new Promise((resolve, reject) =>
+    fs.open(path, flags, (error, fd) => (error === null ? resolve(fd) : reject(error))),
+  )
+}
+
+export function close(fd: number): Promise<void> {
+  return new Promise((resolve) => fs.close(fd, () => resolve()))
+}
+
+/** Up to `length` bytes at `offset`, fewer only at the end. */
+export async function readRange(fd: number, offset: bigint, length: number): Promise<Uint8Array> {
+  const bytes = Buffer.allocUnsafeSlow(length)
+  let filled = 0
+  while (filled < length) {
+    const count = await readOnce(fd, bytes, filled, offset + BigInt(filled))
+    if (count === 0) break
+    filled += count
+  }
+  return bytes.subarray(0, filled)
+}
+
+function readOnce(fd: number, bytes: Uint8Array, filled: number, position: bigint): Promise<number> {
+  return new Promise((resolve, reject) =>
+    fs.read(fd, bytes, filled, bytes.length - filled, position, (error, count) =>
+      error === null ? resolve(count) : reject(error),
+    ),
+  )
+}
+
+export function stat(path: string): Promise<fs.BigIntStats> {
+  return new Promise((resolve, reject) =>
+    fs.stat(path, { bigint: true }, (error, stats) => (error === null ? resolve(stats) : reject(error))),
+  )
+}
+
+export function realpath(path: string): Promise<string> {
+  return new Promise((resolve, reject) =>
+    fs.realpath.native(path, (error, resolved) => (error === null ? resolve(resolved) : reject(error))),
+  )
+}
+
+export function statfs(path: string): Promise<fs.BigIntStatsFs> {
+  return new Promise((resolve, reject) =>
+    fs.statfs(path, { bigint: true }, (error, stats) => (error === null ? resolve(stats) : reject(error))),
+  )
+}
+
+/** A device number of stat(2) as `major:minor`, by glibc's encoding: 12 low and 20 high bits of the major, 8 low and 24 high bits of the minor. */
+export function deviceId(number: bigint): string {
+  const major = ((number >> 8n) & 0xfffn) | ((number >> 32n) & 0xfffff000n)
+  const minor = (number & 0xffn) | ((number >> 12n) & 0xffffff00n)
+  return `${major}:${minor}`
+}

@@ -1,0 +1,239 @@
+import * as fs from 'node:fs'
+import { isLocalFilesystem, mayHang } from '../filesystem-types.ts'
+import type { MountSnapshot, UsersSnapshot } from '../host.ts'
+import { type MountEntry, mountOf, parseMountinfo } from '../mountinfo.ts'
+import { parseDescriptor, parseMaps, parseSwaps } from '../proc.ts'
+import type { BlockDevice } from './block.ts'
+import { errnoOf, failure } from './errno.ts'
+import { close, deviceId, linkNow, listNow, open, openForReading, readNow, stat, statfs, statNow } from './files.ts'
+import type { Image } from './locate.ts'
+import { blockId, commandOf, mountFields, observeSystem, type View } from './view.ts'
+
+/** What is looked for among the files that processes have. */
+interface Wanted {
+  /** The id of a block device, whichever node it was opened by. */
+  readonly device?: string
+  /** The inode of an image. */
+  readonly inode?: { readonly dev: bigint; readonly ino: bigint }
+  /** The inode by which mappings show it, and all the ways in which its filesystem may be numbered. */
+  readonly mapped: { readonly devs: readonly string[]; readonly ino: bigint } | undefined
+}
+
+// PROC_PID_INIT_INO of linux/proc_ns.h. In any other namespace the processes outside of it cannot be seen.
+const initialPids = 'pid:[4026531836]'
+const capabilitySysPtrace = 1n << 19n
+const initProcess = 1
+// So many of the processes that could not be looked at are named; an ordinary user cannot look at hundreds.
+const mostNamed = 5
+// Processes that are looked at before everything else gets its turn.
+const slice = 25
+
+/** Who has a block device that is not mounted in our own mount namespace. */
+export async function usersOfDevice(device: BlockDevice, view: View): Promise<UsersSnapshot> {
+  const { node } = device
+  const mapped = node === undefined ? undefined : { devs: [deviceId(node.dev)], ino: node.ino }
+  const seen = await lookAtProcesses({ device: device.id, mapped }, view)
+  const exclusive = node === undefined ? undefined : await tryExclusive(device.path, device.id)
+  return {
+    complete: seen.everything,
+    ...(exclusive === undefined ? {} : { exclusive }),
+    ...{ foreignMounts: seen.foreignMounts, openers: seen.openers, unseen: seen.unseen, loops: [] },
+    swap: swaps().some((stats) => blockId(stats) === device.id),
+  }
+}
+
+/**
+ * Who has an image that no loop device is over.
+ *
+ * For root, complete is what it is for a device. For an ordinary user it also is when nobody but the user and root can open the file for writing, every process
+ * of the user could be looked at, and nobody holds a lock on it: what root uses images with shows without any right, loop devices in sysfs, and QEMU in
+ * /proc/locks. A process of the user that has made itself undumpable, as agents that keep keys do, belongs to root in /proc, and counts as root's.
+ */
+export async function usersOfImage(image: Image, locked: boolean, view: View): Promise<UsersSnapshot> {
+  const { dev, ino, mode, uid } = image.stats
+  const seen = await lookAtProcesses({ inode: { dev, ino }, mapped: { devs: imageDevices(image, view), ino } }, view)
+  const own = uid === BigInt(process.geteuid?.() ?? 0) && (mode & 0o022n) === 0n
+  return {
+    complete: image.doubtful.length === 0 && (seen.everything || (own && seen.ours && !locked)),
+    ...{ foreignMounts: [], openers: seen.openers, unseen: seen.unseen, loops: [] },
+    localBacking: await isLocal(image.path),
+    swap: swaps().some((stats) => stats?.dev === dev && stats.ino === ino),
+  }
+}
+
+/** How the filesystem of an image may be numbered: btrfs shows one number in stat(2) and another in mountinfo, maps and locks. */
+export function imageDevices(image: Image, view: View): readonly string[] {
+  const mount = mountOf(view.mounts, image.path)
+  const shown = deviceId(image.stats.dev)
+  return mount === undefined ? [shown] : [shown, mount.dev]
+}
+
+function swaps(): readonly (fs.BigIntStats | undefined)[] {
+  return parseSwaps(readNow('/proc/swaps') ?? '').map(statNow)
+}
+
+async function isLocal(path: string): Promise<boolean> {
+  try {
+    return isLocalFilesystem((await statfs(path)).type)
+  } catch {
+    return false
+  }
+}
+
+// A holder in the kernel (a mount in any namespace, device-mapper, md, a swap) has it exclusively, and a second exclusive open fails.
+async function tryExclusive(path: string, id: string): Promise<'free' | 'busy' | undefined> {
+  try {
+    const fd = await open(path, openForReading | fs.constants.O_EXCL)
+    const same = blockId(fs.fstatSync(fd, { bigint: true })) === id
+    await close(fd)
+    return same ? 'free' : undefined
+  } catch (thrown) {
+    return errnoOf(thrown) === 'EBUSY' ? 'busy' : undefined
+  }
+}
+
+interface Seen {
+  /** Whether no process could have been missed. */
+  everything: boolean
+  /** Whether all processes of our own user could be looked at. */
+  ours: boolean
+  foreignMounts: UsersSnapshot['foreignMounts'][number][]
+  openers: UsersSnapshot['openers'][number][]
+  unseen: NonNullable<UsersSnapshot['unseen']>[number][]
+}
+
+async function lookAtProcesses(wanted: Wanted, view: View): Promise<Seen> {
+  const system = observeSystem()
+  const allPids = linkNow('/proc/self/ns/pid') === initialPids
+  const seen: Seen = {
+    // Without this capability /proc may hide processes (its mount option hidepid), so that not even their absence proves anything.
+    ...{ everything: allPids && (system.capabilities & capabilitySysPtrace) !== 0n, ours: allPids },
+    ...{ foreignMounts: [], openers: [], unseen: [] },
+  }
+  const namespaces = new Map<string, readonly MountEntry[]>([[linkNow('/proc/self/ns/mnt') ?? '', view.mounts]])
+  let count = 0
+  for (const name of listNow('/proc')) {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue
+    count += 1
+    if (count % slice === 0) await new Promise((resolve) => setImmediate(resolve))
+    const mounts = lookAtMounts(Number(name), wanted, namespaces, seen)
+    await lookAtFiles(Number(name), wanted, mounts, seen)
+  }
+  return seen
+}
+
+/** Notes that a process could not be looked at, unless it has ended meanwhile. */
+function missed(pid: number, seen: Seen, uid: number): void {
+  const stats = statNow(`/proc/${pid}`)
+  const status = readNow(`/proc/${pid}/status`) ?? ''
+  // A process that has ended and is not reaped yet holds nothing any more; one whose first thread alone has ended does.
+  const gone = /^State:\s+[ZX]/m.test(status) && /^Threads:\s+[01]$/m.test(status)
+  if (stats === undefined || gone) return
+  // Hardened machines let nobody look at init. What it mounts claims a device exclusively, which shows; files of others it does not open.
+  if (pid !== initProcess) seen.everything = false
+  if (seen.unseen.length < mostNamed && seen.unseen.every((other) => other.pid !== pid)) {
+    seen.unseen.push({ pid, command: commandOf(pid) })
+  }
+  if (stats.uid === BigInt(uid)) seen.ours = false
+}
+
+function lookAtMounts(
+  pid: number,
+  wanted: Wanted,
+  namespaces: Map<string, readonly MountEntry[]>,
+  seen: Seen,
+): readonly MountEntry[] {
+  const uid = process.geteuid?.() ?? 0
+  const namespace = linkNow(`/proc/${pid}/ns/mnt`)
+  if (namespace === undefined) {
+    missed(pid, seen, uid)
+    return []
+  }
+  const known = namespaces.get(namespace)
+  if (known !== undefined) return known
+  const text = readNow(`/proc/${pid}/mountinfo`)
+  if (text === undefined || text === '') {
+    missed(pid, seen, uid)
+    return []
+  }
+  const mounts = parseMountinfo(text)
+  namespaces.set(namespace, mounts)
+  for (const mount of mounts) {
+    if (wanted.device === undefined || sourceOf(mount, pid) !== wanted.device) continue
+    seen.foreignMounts.push({ pid, command: commandOf(pid), mount: foreign(mount) })
+  }
+  return mounts
+}
+
+function foreign(mount: MountEntry): MountSnapshot {
+  return { ...mountFields(mount), statfs: failure('ENOENT', 'mounted in another mount namespace') }
+}
+
+// A source is a path of the namespace that the mount is in.
+function sourceOf(mount: MountEntry, pid: number): string | undefined {
+  if (!mount.dev.startsWith('0:')) return mount.dev
+  if (!mount.source.startsWith('/dev/')) return undefined
+  return blockId(statNow(mount.source) ?? statNow(`/proc/${pid}/root${mount.source}`))
+}
+
+async function lookAtFiles(pid: number, wanted: Wanted, mounts: readonly MountEntry[], seen: Seen): Promise<void> {
+  let writable: boolean | undefined
+  const note = (writes: boolean): void => {
+    writable = writable === true || writes
+  }
+  try {
+    for (const fd of fs.readdirSync(`/proc/${pid}/fd`)) {
+      const found = await wantedDescriptor(pid, fd, wanted, mounts)
+      if (found !== undefined) note(found)
+    }
+    if (wanted.mapped !== undefined) {
+      const { devs, ino } = wanted.mapped
+      const maps = parseMaps(fs.readFileSync(`/proc/${pid}/maps`, 'utf8'))
+      for (const map of maps) if (map.ino === ino && devs.includes(map.dev)) note(map.writable)
+    }
+  } catch {
+    missed(pid, seen, process.geteuid?.() ?? 0)
+  }
+  if (writable !== undefined) seen.openers.push({ pid, command: commandOf(pid), writable })
+}
+
+/** Whether a descriptor that is the wanted file allows writing; undefined when it is something else. */
+async function wantedDescriptor(
+  pid: number,
+  fd: string,
+  wanted: Wanted,
+  mounts: readonly MountEntry[],
+): Promise<boolean | undefined> {
+  const link = `/proc/${pid}/fd/${fd}`
+  // Sockets, pipes and the like have no path.
+  if (unlessClosed(() => fs.readlinkSync(link))?.startsWith('/') !== true) return undefined
+  const text = unlessClosed(() => fs.readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'))
+  if (text === undefined) return undefined
+  const info = parseDescriptor(text)
+  const mount = mounts.find(({ id }) => id === info.mount)
+  // Looking at a file of a server that does not answer would hang; neither a device of ours nor an image on a disk of ours is there.
+  if (info.pathOnly || (mount !== undefined && mayHang(mount.type))) return undefined
+  const stats = await statOrNothing(link)
+  const { device, inode } = wanted
+  const isDevice = device !== undefined && blockId(stats) === device
+  const isImage = inode !== undefined && stats?.ino === inode.ino && stats.dev === inode.dev
+  return isDevice || isImage ? info.writable : undefined
+}
+
+/** What is read of a descriptor; undefined when it was closed meanwhile. Any other failure leaves unknown what it is, and is thrown. */
+function unlessClosed(read: () => string): string | undefined {
+  try {
+    return read()
+  } catch (thrown) {
+    if (['ENOENT', 'ESRCH'].includes(errnoOf(thrown))) return undefined
+    throw thrown
+  }
+}
+
+async function statOrNothing(path: string): Promise<fs.BigIntStats | undefined> {
+  try {
+    return await stat(path)
+  } catch {
+    return undefined
+  }
+}
