@@ -52,7 +52,16 @@ export type { ExpansionEvent } from './pipeline/events.ts'
 export { type ExpandRequest, expand, type Observation, observe, plan, type Subject } from './pipeline/expand.ts'
 export { expandMany, type FleetEvent, type FleetOptions, type FleetReport, type FleetRun } from './pipeline/many.ts'
 export { type ExpansionRun, type Pipeline, pipeline } from './pipeline/pipeline.ts'
-export type { Action, HowMuch, Plan, PlanJson, RunOptions, SizeRequest, Timeouts } from './pipeline/plan.ts'
+export type {
+  Action,
+  HowMuch,
+  Plan,
+  PlanJson,
+  PlannedLayer,
+  RunOptions,
+  SizeRequest,
+  Timeouts,
+} from './pipeline/plan.ts'
 export type { ActionReport, LayerReport, Report } from './pipeline/report.ts'
 export { Run } from './pipeline/run.ts'
 export {

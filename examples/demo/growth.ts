@@ -5,8 +5,8 @@ import {
   type ExpansionEvent,
   expand,
   formatSize,
-  type LayerState,
   type Plan,
+  type PlannedLayer,
   type Report,
 } from '../../src/index.ts'
 import type { Screen, Task } from './screen.ts'
@@ -27,15 +27,13 @@ export function showPlan(screen: Screen, plan: Plan): void {
 
 const severities = { blocker: ['bad', 'refused'], warning: ['open', 'warning'], note: ['open', 'note'] } as const
 
-function rowOf({ id, kind, label, size }: LayerState, { actions, blocked }: Plan): readonly string[] {
+function rowOf({ id, kind, label, size, after }: PlannedLayer, { actions }: Plan): readonly string[] {
   const action = actions.find(({ target }) => target === id)
-  if (action !== undefined) return [kind, formatSize(size), formatSize(action.after ?? size), how(action)]
-  const volume = actions.find(({ layer }) => layer === 'volume')?.after
+  const sizes = [kind, formatSize(size), formatSize(after)]
+  if (action !== undefined) return [...sizes, how(action)]
   // An image has no device to be told of its new size: it is the volume.
-  if (kind === 'device' && volume !== undefined && !blocked) {
-    return [kind, formatSize(size), formatSize(volume), `${label}: follows the volume by itself`]
-  }
-  return [kind, formatSize(size), formatSize(size), `${label}: nothing is done`]
+  if (after > size && kind === 'device') return [...sizes, `${label}: follows the volume by itself`]
+  return [...sizes, after > size ? label : `${label}: nothing is done`]
 }
 
 /** Runs a request or a plan, and shows its events as they come. */

@@ -40,7 +40,9 @@ export function offlineFindings(
       blocker(
         'exclusivity-unknown',
         `It cannot be known that nobody else uses ${device.path}: ${unknown.join('; ')}.`,
-        'Mount it here and run this again, which grows it online; or name its volume, if the backend knows who has it.',
+        context.backendUsers === undefined
+          ? 'Mount it here and run this again, which grows it online; or name its volume, if the backend knows who has it.'
+          : 'Mount it here and run this again, which grows it online.',
       ),
     ]
   }
@@ -59,7 +61,10 @@ function usersOf(device: DeviceSnapshot, context: GrowthContext, nodes: readonly
   return [
     ...list('held by', device.holders),
     ...list('the kernel has partitions of it:', device.partitions),
-    ...list('attached as', (users?.loops ?? []).filter((name) => name !== device.name)),
+    ...list(
+      'attached as',
+      (users?.loops ?? []).filter((name) => name !== device.name),
+    ),
     ...list('mounted in another mount namespace, seen by', (users?.foreignMounts ?? []).map(processText)),
     ...list('open in', (users?.openers ?? []).map(processText)),
     ...(users?.swap === true ? ['it is active swap space'] : []),

@@ -108,6 +108,11 @@ export interface ToolRead {
 export interface StorageRead {
   readonly read: 'storage'
   readonly at: StorageTarget
+  /**
+   * Looks for locks in any case. Left out: only where the place is not mounted, which is when they tell who else uses it. On Linux it is not free: a look at
+   * /proc/locks takes some 10 ms, and everybody who takes or drops a file lock meanwhile waits (fs/locks.c holds file_rwsem for writing).
+   */
+  readonly locks?: boolean
 }
 
 /** A place in a host's storage: a path on a mounted filesystem, a block device, an image file, or what fits the hints of a volume. */
@@ -247,7 +252,7 @@ export interface DeviceSnapshot {
   readonly mounts: readonly MountSnapshot[]
   /** Who else has it; only for the found devices, and only when not mounted in the host's own namespace. */
   readonly users?: UsersSnapshot
-  /** Processes that hold a flock on it now, such as a growth tool whose caller died. */
+  /** Processes that hold a flock on it now, such as a growth tool whose caller died; empty where they were not looked for, see {@link StorageRead.locks}. */
   readonly locks: readonly LockSnapshot[]
 }
 

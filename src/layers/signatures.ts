@@ -1,5 +1,5 @@
-import { fieldsOf } from '../filesystems/fields.ts'
 import { isExt, isJournalDevice, mmpRange, superblockIn } from '../filesystems/ext/superblock.ts'
+import { fieldsOf } from '../filesystems/fields.ts'
 import type { Finding } from '../findings.ts'
 import type { DeviceSnapshot, ProbedRange } from '../hosts/host.ts'
 import { bytesAt } from './probe.ts'
@@ -151,7 +151,11 @@ export function contentFindings(device: DeviceSnapshot, content: Content): reado
         'Find out which one is true, and remove the mark of the other with wipefs.',
       )
     case 'blank':
-      return blocked('no-filesystem', `${path} is blank where filesystems have their marks.`, 'Make a filesystem on it first.')
+      return blocked(
+        'no-filesystem',
+        `${path} is blank where filesystems have their marks.`,
+        'Make a filesystem on it first.',
+      )
     case 'unknown':
       return blocked(
         'unknown-content',
@@ -211,7 +215,7 @@ function memberName(device: DeviceSnapshot): string | undefined {
   for (const [offset, version] of [
     [0n, '1.1'],
     [4096n, '1.2'],
-    [(((size / 512n - 16n) / 8n) * 8n) * 512n, '1.0'],
+    [((size / 512n - 16n) / 8n) * 8n * 512n, '1.0'],
   ] as const) {
     if (isMd1(at(device, offset, 104))) return `a Linux RAID (md ${version})`
   }
@@ -312,7 +316,8 @@ function hasMbr(device: DeviceSnapshot, alone: boolean): boolean {
     if (isZero(entry)) continue
     const [flag, type] = [fields.u8(offset), fields.u8(offset + 4)]
     const [start, length] = [fields.u32(offset + 8), fields.u32(offset + 12)]
-    if ((flag !== 0 && flag !== 0x80) || type === 0 || start === 0 || length === 0 || BigInt(start) >= sectors) return false
+    if ((flag !== 0 && flag !== 0x80) || type === 0 || start === 0 || length === 0 || BigInt(start) >= sectors)
+      return false
     used += 1
   }
   return used > 0 || (alone && isZero(sector.subarray(446, 510)))
@@ -323,9 +328,14 @@ function isFat(device: DeviceSnapshot): boolean {
   if (sector === undefined) return false
   const fields = fieldsOf(sector, 'little')
   const [sectorSize, perCluster, fats] = [fields.u16(11), fields.u8(13), fields.u8(16)]
-  if (![512, 1024, 2048, 4096].includes(sectorSize) || perCluster === 0 || (perCluster & (perCluster - 1)) !== 0) return false
+  if (![512, 1024, 2048, 4096].includes(sectorSize) || perCluster === 0 || (perCluster & (perCluster - 1)) !== 0)
+    return false
   if (fats !== 1 && fats !== 2) return false
-  return startsWith(device, 54, ascii('FAT')) || startsWith(device, 82, ascii('FAT32')) || startsWith(device, 54, ascii('MSDOS'))
+  return (
+    startsWith(device, 54, ascii('FAT')) ||
+    startsWith(device, 82, ascii('FAT32')) ||
+    startsWith(device, 54, ascii('MSDOS'))
+  )
 }
 
 /** Its mark has only two bytes: the revision and the structure's length have to fit as well. */

@@ -1,9 +1,7 @@
 import { VolumeExpansionError } from '../errors.ts'
-import type { VolumeHandle, VolumeState } from '../expander.ts'
 import type { FilesystemResizer, FilesystemState } from '../filesystems/filesystem.ts'
 import type { Finding } from '../findings.ts'
 import type { DeviceSnapshot, StorageSnapshot } from '../hosts/host.ts'
-import type { Bytes } from '../size.ts'
 import type { Layer, LayerState } from './layer.ts'
 import { contentFindings, identify } from './signatures.ts'
 
@@ -36,23 +34,6 @@ export interface Recognisers {
   readonly resizers: readonly FilesystemResizer[]
 }
 
-/** The id of a volume's layer in plans and reports. */
-export function volumeLayerId({ expander, identity }: VolumeHandle): string {
-  return `volume:${expander.name}:${identity.key}`
-}
-
-export function volumeLayer(handle: VolumeHandle, state: VolumeState): LayerState {
-  return {
-    id: volumeLayerId(handle),
-    kind: 'volume',
-    label: `${handle.expander.name} ${handle.identity.label}`,
-    size: state.size,
-    below: [],
-    identity: { key: `${handle.expander.name}:${handle.identity.scope}:${state.key}` },
-    facts: { state: state.native },
-  }
-}
-
 /** Builds the stack above and below the device with the id `top`. Pure. */
 export function stackOf(snapshot: StorageSnapshot, top: string, host: string, recognisers: Recognisers): Stack {
   const layers: StackedLayer[] = []
@@ -80,14 +61,6 @@ export function stackOf(snapshot: StorageSnapshot, top: string, host: string, re
   const below = layers.filter((layer) => layer.device === device).map(({ state }) => state.id)
   const filesystem = measured(resizer, device, snapshot, host, below)
   return 'code' in filesystem ? { layers, findings: [...findings, filesystem] } : { layers, filesystem, findings }
-}
-
-/** The size of the layer on a device of another snapshot of the same stack; undefined when it is not there any more. */
-export function sizeIn(snapshot: StorageSnapshot, deviceId: string, of: Layer | FilesystemResizer): Bytes | undefined {
-  const device = snapshot.devices.find(({ id }) => id === deviceId)
-  if (device === undefined) return undefined
-  if ('kind' in of) return of.detect(device, snapshot) ? of.measure(device, snapshot).size : undefined
-  return of.detect(device) ? of.measure(device, snapshot).size : undefined
 }
 
 function measured(

@@ -63,14 +63,11 @@ export function requireFresh(approved: Plan | PlanJson, now: Plan): void {
   })
 }
 
-function approvedLayers({ layers, actions }: Plan | PlanJson): readonly ApprovedLayer[] {
+function approvedLayers({ layers }: Plan | PlanJson): readonly ApprovedLayer[] {
   return layers.map((entry) => {
-    const { id, label, size, identity } = record(entry)
+    const { id, label, size, after, identity } = record(entry)
     if (typeof id !== 'string' || typeof label !== 'string') throw notAPlan()
-    const action = actions.map(record).find(({ target }) => target === id)
-    const before = sizeOf(size)
-    const after = action?.['after'] === undefined ? before : sizeOf(action['after'])
-    return { id, label, size: before, most: after, identity: textsOf(identity) }
+    return { id, label, size: sizeOf(size), most: sizeOf(after), identity: textsOf(identity) }
   })
 }
 

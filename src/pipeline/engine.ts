@@ -133,7 +133,7 @@ function makePlan(active: readonly StepSlot[], context: object, input: RunOption
   const judged = applyAcceptance([...draft.findings, ...findings], input.accept ?? [])
   const plan = sealPlan({
     target: draft.resolved ?? 'fill',
-    layers,
+    layers: layers.map((layer) => ({ ...layer, after: draft.predicted(layer.id) ?? layer.size })),
     actions: prepared.map(({ action }) => action),
     findings: judged,
     blocked: judged.some(({ severity }) => severity === 'blocker'),

@@ -3,7 +3,7 @@ import type { FilesystemResizer } from '../filesystems/filesystem.ts'
 import type { Finding } from '../findings.ts'
 import type { BatchItem, BatchResult, ExecItem, ExecResult, StorageSnapshot, ToolsValue } from '../hosts/host.ts'
 import type { Growth, GrowthContext, Layer, LayerState } from '../layers/layer.ts'
-import { sizeIn } from '../layers/stack.ts'
+import { sizeIn } from '../layers/measure.ts'
 import { type Bytes, formatSize } from '../size.ts'
 import { pollUntil } from '../wait.ts'
 import type { StackObservation } from './context.ts'
@@ -95,11 +95,44 @@ export async function grow(
       // The command did not begin. Whoever holds the disk may be growing it: wait, and let the expectations judge again.
       services.waiting(payload.state.kind, `another tool holds ${payload.state.label}`)
       await withoutLock(stack.storage, services)
+      const done = await grownAlready(payload, stack, services)
+      if (done !== undefined) return done
       continue
     }
     refuseUnexpected(payload, results)
     return judge(payload, stack, services, executed, results.at(-1))
   }
+}
+
+/** What whoever held the disk left, when that is as large as was planned. Only a look that the expectations hold for says so. */
+async function grownAlready(
+  payload: GrowthPayload,
+  stack: StackObservation,
+  services: StepServices,
+): Promise<GrowthResult | undefined> {
+  const { host, target } = stack.storage
+  const look: BatchItem = { read: 'storage', at: target }
+  const looking = host.batch([...payload.growth.expect, look], { signal: services.signal })
+  const results: readonly BatchResult<BatchItem>[] = await patiently(host, services, looking)
+  refuseUnexpected(payload, results)
+  const snapshot = snapshotOf(results.at(-1))
+  const size = snapshot === undefined ? undefined : measuredIn(snapshot, payload)
+  return snapshot !== undefined && size !== undefined && size >= payload.growth.after ? { snapshot, size } : undefined
+}
+
+/** Every layer of the stack as the last look shows it: also those that became larger without an action of their own. */
+export function measuredLayers(stack: StackObservation, { snapshot }: GrowthResult): readonly LayerState[] {
+  const { layers, filesystem } = stack
+  const subjects = [
+    ...layers.map(({ layer, device, state }) => ({ subject: layer, deviceId: device.id, state })),
+    ...(filesystem === undefined
+      ? []
+      : [{ subject: filesystem.resizer, deviceId: filesystem.device.id, state: filesystem.state }]),
+  ]
+  return subjects.flatMap((entry) => {
+    const size = measuredIn(snapshot, entry)
+    return size === undefined ? [] : [{ ...entry.state, size }]
+  })
 }
 
 function refuseUnexpected({ growth, state }: GrowthPayload, results: readonly BatchResult<BatchItem>[]): void {
@@ -225,7 +258,10 @@ function snapshotOf(result: BatchResult<BatchItem> | undefined): StorageSnapshot
   return typeof value === 'object' && 'devices' in value ? (value as StorageSnapshot) : undefined
 }
 
-function measuredIn(snapshot: StorageSnapshot, { deviceId, subject }: GrowthPayload): Bytes | undefined {
+function measuredIn(
+  snapshot: StorageSnapshot,
+  { deviceId, subject }: Pick<GrowthPayload, 'deviceId' | 'subject'>,
+): Bytes | undefined {
   try {
     return sizeIn(snapshot, deviceId, subject)
   } catch (error) {

@@ -75,12 +75,18 @@ export interface Action {
   readonly calls: readonly string[]
 }
 
+/** A layer as it was measured, with what it will be. */
+export interface PlannedLayer extends LayerState {
+  /** Bytes, predicted; its size now where nothing becomes of it. */
+  readonly after: Bytes
+}
+
 /** What would be done, and everything that was found on the way. Made by observing and pure thought: nothing was touched. */
 export interface Plan {
   /** Absolute, in bytes: what `by` was resolved to. */
   readonly target: Bytes | 'fill'
   /** From below to above, as measured. */
-  readonly layers: readonly LayerState[]
+  readonly layers: readonly PlannedLayer[]
   readonly actions: readonly Action[]
   readonly findings: readonly Finding[]
   /** Whether a finding blocks it: `expand` would be refused with the code of the first one. */

@@ -51,7 +51,7 @@ export async function withoutLock(storage: StorageObservation, services: StepSer
   const wait = pollUntil({
     what: 'the tool that holds the disk to end',
     layer: 'device',
-    read: () => look(host, target, services, backend),
+    read: () => look(host, target, services, backend, true),
     judge: (observation) => (lockHolders(observation).length === 0 ? 'done' : 'waiting'),
     describe: describeHolders,
     deadline: services.clock.now() + services.timeouts.lock,
@@ -80,9 +80,10 @@ async function look(
   target: StorageTarget,
   services: StepServices,
   backend: BackendObservation | undefined,
+  locks = false,
 ): Promise<StorageObservation> {
   const hints = backend?.handle.expander.identify(backend.handle.ref, backend.state)
-  const read = { read: 'storage', at: target } as const
+  const read = { read: 'storage', at: target, ...(locks ? { locks } : {}) } as const
   const tools = { read: 'tools', names: growthTools } as const
   const both = hints === undefined || 'hints' in target ? undefined : ({ read: 'storage', at: { hints } } as const)
   const options = { signal: services.signal }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import type { Clock, Random } from '../clock.ts'
 import { asExpansionError, type Outcome, VolumeExpansionError } from '../errors.ts'
 import type { VolumeExpander, VolumeHandle, VolumeState } from '../expander.ts'
@@ -41,7 +40,7 @@ export function manage(handle: VolumeHandle, dependencies: ManagedDependencies):
   async function expand(size: Bytes, signal?: AbortSignal): Promise<void> {
     refuseAborted(signal, { layer, outcome: 'unchanged' })
     refuseUnaligned(expander, size)
-    const growth = intended?.size === size ? intended : { size, requestId: randomUUID() }
+    const growth = intended?.size === size ? intended : { size, requestId: crypto.randomUUID() }
     intended = growth
     const request = { size, options: handle.options, requestId: growth.requestId, ...(signal && { signal }) }
     await withScope(clock, expander.name, identity.scope, expander.capabilities, async ({ expandPacer }) => {

@@ -1,8 +1,8 @@
 import { expectTypeOf, test } from 'vitest'
 import {
   type BackendObservation,
-  type ExpansionEvent,
   defineStep,
+  type ExpansionEvent,
   expand,
   growBackend,
   growFilesystem,
@@ -12,8 +12,8 @@ import {
   locatePath,
   observeBackend,
   observeLayers,
-  pipeline,
   type Plan,
+  pipeline,
   type Report,
   type Step,
   type Volume,
@@ -23,12 +23,18 @@ declare const volume: Volume
 declare const host: Host
 declare const plan: Plan
 
-const snapshotFirst = defineStep<{ readonly snapshotName: string }, { readonly backend: BackendObservation }, { readonly snapshot: string }>({
+const snapshotFirst = defineStep<
+  { readonly snapshotName: string },
+  { readonly backend: BackendObservation },
+  { readonly snapshot: string }
+>({
   name: 'snapshot first',
   observe: async ({ snapshotName, backend }) => ({ snapshot: `${snapshotName}-${backend.id}` }),
 })
 
-const publish = defineStep<{ readonly claim: { readonly name: string } }, { readonly snapshot: string }, object>({ name: 'publish' })
+const publish = defineStep<{ readonly claim: { readonly name: string } }, { readonly snapshot: string }, object>({
+  name: 'publish',
+})
 
 test('steps in order compile, and the input is what the steps ask for', () => {
   const grow = pipeline()
@@ -42,7 +48,13 @@ test('steps in order compile, and the input is what the steps ask for', () => {
     .when('claim', publish)
   type Run = Parameters<typeof grow.run>[0]
   expectTypeOf<{ volume: Volume; host: Host; snapshotName: string; to: string }>().toExtend<Run>()
-  expectTypeOf<{ volume: Volume; host: Host; snapshotName: string; to: string; claim: { name: string } }>().toExtend<Run>()
+  expectTypeOf<{
+    volume: Volume
+    host: Host
+    snapshotName: string
+    to: string
+    claim: { name: string }
+  }>().toExtend<Run>()
   expectTypeOf<{ volume: Volume; host: Host; to: string }>().not.toExtend<Run>()
   expectTypeOf<{ volume: Volume; snapshotName: string; to: string }>().not.toExtend<Run>()
   expectTypeOf<{ volume: Volume; host: Host; snapshotName: string; to: string; claim: string }>().not.toExtend<Run>()
@@ -70,7 +82,10 @@ test('a wrong order does not compile', () => {
 })
 
 test('steps are invariant where it matters', () => {
-  const needsNothing = defineStep<object, object, { readonly snapshot: string }>({ name: 'x', observe: async () => ({ snapshot: '' }) })
+  const needsNothing = defineStep<object, object, { readonly snapshot: string }>({
+    name: 'x',
+    observe: async () => ({ snapshot: '' }),
+  })
   expectTypeOf(needsNothing).toEqualTypeOf<Step<object, object, { readonly snapshot: string }>>()
   // @ts-expect-error observe does not return what the step says that it adds
   defineStep<object, object, { readonly snapshot: string }>({ name: 'x', observe: async () => ({}) })

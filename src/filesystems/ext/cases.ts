@@ -87,6 +87,15 @@ export function onlineFindings(
       ),
     )
   }
+  if (mounts.every(({ type }) => type === 'ext2')) {
+    findings.push(
+      blocker(
+        'unsupported-feature',
+        `${mounts[0]?.mountPoint} is mounted as ext2, and the kernel's driver of that name cannot grow it.`,
+        'Mount it with -t ext4, which needs no conversion; or unmount it and say `offline: true`.',
+      ),
+    )
+  }
   findings.push(...onlineFeatures(device, superblock))
   if (!isCapable(snapshot, capability.sysResource)) {
     findings.push(

@@ -42,8 +42,9 @@ export function diagnoseExt(
 }
 
 function checkCause(failure: Failure): Cause | undefined {
-  const { text, exitCode, before } = failure
-  if ((exitCode & 8) !== 0 || /is (?:in use|mounted)/.test(text)) return busyCause(failure)
+  const { exitCode, before } = failure
+  const busy = busyCause(failure)
+  if (busy !== undefined) return busy
   if ((exitCode & 4) !== 0) {
     return {
       code: 'filesystem-damaged',
@@ -66,7 +67,8 @@ function busyCause({ text, before }: Failure): Cause | undefined {
   return {
     code: 'in-use',
     message: `${before.path} is in use by something else: it could not be opened exclusively. Nothing says that its filesystem is damaged.`,
-    remedy: 'Find who has it (another mount namespace, a holder in sysfs, a virtual machine), or wait until it is free.',
+    remedy:
+      'Find who has it (another mount namespace, a holder in sysfs, a virtual machine), or wait until it is free.',
     retryable: true,
   }
 }
@@ -93,14 +95,17 @@ function resizeCause(failure: Failure): Cause | undefined {
   if (busy !== undefined) return busy
   const rows: readonly (readonly [RegExp, () => Cause])[] = [
     [/Read-only file system/, () => readOnly(before)],
-    [/too large to be expressed in 32 bits|too many block group descriptors|inodes \(\d+\) must be less/, () => limit(before)],
+    [
+      /too large to be expressed in 32 bits|too many block group descriptors|inodes \(\d+\) must be less/,
+      () => limit(before),
+    ],
     [/does not match superblock|[Ss]uperblock checksum does not match/, () => checksumCause(failure)],
     [/Bad magic number/, () => magicCause(failure)],
     [/MMP: |MMP block|device currently active/, () => mmpCause(before)],
     [/Please run 'e2fsck -f/, () => checkWanted(failure)],
     [/short read|[Ss]eek past end/, () => truncated(before)],
     [
-      /sparse_super2|Operation not supported|does not support online resizing|not been fully tested|unsupported feature/,
+      /sparse_super2|Operation not supported|does not support online resizing|not support resizing|not been fully tested|unsupported feature/,
       () => unsupported(before, text),
     ],
     [/Permission denied|Operation not permitted/, () => denied(before, snapshot)],
@@ -185,7 +190,8 @@ function mmpCause({ path }: DeviceSnapshot): Cause {
   return {
     code: 'in-use',
     message: `The multiple-mount protection of the filesystem on ${path} says that another node has it.`,
-    remedy: 'Unmount it there. If that node is dead, mounting it here waits long enough to be sure, and then clears it.',
+    remedy:
+      'Unmount it there. If that node is dead, mounting it here waits long enough to be sure, and then clears it.',
   }
 }
 

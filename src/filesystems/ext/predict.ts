@@ -1,12 +1,4 @@
-import {
-  descriptorBlocks,
-  descriptorsPerBlock,
-  firstBlockOf,
-  groupsOf,
-  has,
-  hasBackup,
-  isWide,
-} from './geometry.ts'
+import { descriptorBlocks, descriptorsPerBlock, firstBlockOf, groupsOf, has, hasBackup, isWide } from './geometry.ts'
 import { compat, type ExtSuperblock, incompat } from './superblock.ts'
 
 /** What resize2fs without an explicit size will reach, or why it will not begin. */
@@ -177,9 +169,7 @@ function overheadOf(superblock: ExtSuperblock, state: Growing, group: bigint): b
   const backup = hasBackup(superblock, group)
   const own = backup ? 1n + state.reserved : 0n
   if (!state.metaBg || group / perBlock < state.firstMetaBg) {
-    const plain = state.metaBg
-      ? state.firstMetaBg
-      : descriptorBlocks(superblock, groupsOf(superblock, state.blocks))
+    const plain = state.metaBg ? state.firstMetaBg : descriptorBlocks(superblock, groupsOf(superblock, state.blocks))
     return own + (backup ? plain : 0n)
   }
   // Descriptors of a meta group are in its first, second and last group.

@@ -29,7 +29,12 @@ export function diagnoseXfs(
   })
 }
 
-function causeOf(text: string, exitCode: number | undefined, path: string, snapshot: StorageSnapshot): Cause | undefined {
+function causeOf(
+  text: string,
+  exitCode: number | undefined,
+  path: string,
+  snapshot: StorageSnapshot,
+): Cause | undefined {
   if (exitCode === privateExit.unmount) {
     return {
       code: 'tool-failed',

@@ -71,9 +71,7 @@ export const xfs: FilesystemResizer = {
     if (after === blocks) return idle(device, size, context)
     const findings = commonFindings(device, snapshot, superblock)
     const goal = { superblock, after: sizeOf(superblock, after), findings }
-    return mounts.length > 0
-      ? growOnline(device, snapshot, goal, mounts)
-      : growOffline(device, snapshot, context, goal)
+    return mounts.length > 0 ? growOnline(device, snapshot, goal, mounts) : growOffline(device, snapshot, context, goal)
   },
 
   diagnose: diagnoseXfs,

@@ -61,10 +61,7 @@ export function readSuperblock(device: DeviceSnapshot): XfsSuperblock {
 }
 
 /** @param sector gives the first bytes of the device, as many as the sector has, for the checksum */
-export function decodeSuperblock(
-  bytes: Uint8Array,
-  sector: (length: number) => Uint8Array | undefined,
-): XfsSuperblock {
+export function decodeSuperblock(bytes: Uint8Array, sector: (length: number) => Uint8Array | undefined): XfsSuperblock {
   const fields = fieldsOf(bytes, 'big')
   const version = fields.u16(100) & 15
   const sectorSize = fields.u16(102)
@@ -98,7 +95,7 @@ function checksumFits(sector: Uint8Array | undefined): boolean {
   const stored = fieldsOf(sector, 'little').u32(crcOffset)
   const zeroed = Uint8Array.from(sector)
   zeroed.fill(0, crcOffset, crcOffset + 4)
-  return (~crc32c(zeroed) >>> 0) === stored
+  return ~crc32c(zeroed) >>> 0 === stored
 }
 
 function contradictionOf(superblock: XfsSuperblock): string | undefined {

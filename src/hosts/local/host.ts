@@ -41,7 +41,7 @@ function read(item: ReadItem): Promise<ReadResult<unknown>> {
     case 'tools':
       return readTools(item)
     case 'storage':
-      return readStorage(item.at)
+      return readStorage(item)
     default:
       return item satisfies never
   }

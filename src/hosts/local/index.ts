@@ -1,9 +1,5 @@
-import { spawn } from 'node:child_process'
 import { checkPath } from '../command.ts'
 import type { Host } from '../host.ts'
-import { hostOn } from './host.ts'
-import { ScratchFiles } from './scratch.ts'
-import { findTool } from './tools.ts'
 
 export interface LocalHostOptions {
   /**
@@ -21,5 +17,26 @@ export interface LocalHostOptions {
  */
 export function localHost(options: LocalHostOptions = {}): Host {
   if (options.runtimeDirectory !== undefined) checkPath(options.runtimeDirectory, 'runtimeDirectory')
-  return hostOn({ spawn, scratch: new ScratchFiles(options.runtimeDirectory), find: findTool })
+  let loaded: Promise<Host> | undefined
+  const host = (): Promise<Host> => {
+    loaded ??= load(options.runtimeDirectory)
+    return loaded
+  }
+  return {
+    id: 'local',
+    exec: async (argv, given) => (await host()).exec(argv, given),
+    batch: async (items, given) => (await host()).batch(items, given),
+    close: async () => undefined,
+  }
+}
+
+// Whoever imports the library for its types, or for another host, does not pay for child_process and all that reads this machine.
+async function load(runtimeDirectory: string | undefined): Promise<Host> {
+  const [{ spawn }, { hostOn }, { ScratchFiles }, { findTool }] = await Promise.all([
+    import('node:child_process'),
+    import('./host.ts'),
+    import('./scratch.ts'),
+    import('./tools.ts'),
+  ])
+  return hostOn({ spawn, scratch: new ScratchFiles(runtimeDirectory), find: findTool })
 }

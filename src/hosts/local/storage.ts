@@ -1,6 +1,6 @@
 import * as fs from 'node:fs'
 import { bytes } from '../../size.ts'
-import type { DeviceSnapshot, ReadResult, StorageSnapshot, StorageTarget } from '../host.ts'
+import type { DeviceSnapshot, LockSnapshot, ReadResult, StorageRead, StorageSnapshot } from '../host.ts'
 import { type BlockDevice, readBlockDevice } from './block.ts'
 import { readFailure } from './errno.ts'
 import { deviceId } from './files.ts'
@@ -10,13 +10,15 @@ import { imageDevices, usersOfDevice, usersOfImage } from './users.ts'
 import { blockId, observeSystem, View } from './view.ts'
 
 /** Everything that the planner needs to know of one place in the storage; starts no process. */
-export async function readStorage(target: StorageTarget): Promise<ReadResult<StorageSnapshot>> {
+export async function readStorage({ at, locks }: StorageRead): Promise<ReadResult<StorageSnapshot>> {
   try {
     const view = new View()
-    const located = await locate(target, view)
+    const located = await locate(at, view)
+    const looksForLocks = locks === true || !located.found.every(({ id }) => view.isMounted(id))
+    const locksOn: LocksOn = (devs, ino) => (looksForLocks ? view.locksOn(devs, ino) : [])
     const found = new Set(located.found.map(({ id }) => id))
     const [devices, mount] = await Promise.all([
-      Promise.all(withBelow(located.found).map((device) => snapshotOf(device, found, view))),
+      Promise.all(withBelow(located.found).map((device) => snapshotOf(device, found, view, locksOn))),
       located.mount === undefined ? undefined : view.snapshot(located.mount),
     ])
     const value = { system: observeSystem(), found: [...found], devices }
@@ -39,13 +41,26 @@ function withBelow(found: readonly (BlockDevice | Image)[]): readonly (BlockDevi
   return [...devices.values()]
 }
 
-function snapshotOf(device: BlockDevice | Image, found: ReadonlySet<string>, view: View): Promise<DeviceSnapshot> {
-  return 'stats' in device ? snapshotOfImage(device, view) : snapshotOfBlock(device, found.has(device.id), view)
+type LocksOn = (devs: readonly string[], ino: bigint) => readonly LockSnapshot[]
+
+function snapshotOf(
+  device: BlockDevice | Image,
+  found: ReadonlySet<string>,
+  view: View,
+  locksOn: LocksOn,
+): Promise<DeviceSnapshot> {
+  if ('stats' in device) return snapshotOfImage(device, view, locksOn)
+  return snapshotOfBlock(device, found.has(device.id), view, locksOn)
 }
 
-async function snapshotOfBlock(device: BlockDevice, isFound: boolean, view: View): Promise<DeviceSnapshot> {
+async function snapshotOfBlock(
+  device: BlockDevice,
+  isFound: boolean,
+  view: View,
+  locksOn: LocksOn,
+): Promise<DeviceSnapshot> {
   const { node, ...fields } = device
-  const locks = node === undefined ? [] : view.locksOn([deviceId(node.dev)], node.ino)
+  const locks = node === undefined ? [] : locksOn([deviceId(node.dev)], node.ino)
   const [probed, mounts] = await Promise.all([
     probe(device.path, device.size, (stats) => blockId(stats) === device.id),
     view.mountsOf(device.id),
@@ -54,9 +69,9 @@ async function snapshotOfBlock(device: BlockDevice, isFound: boolean, view: View
   return { ...fields, kind: 'block', probe: probed, mounts, locks, ...users }
 }
 
-async function snapshotOfImage(image: Image, view: View): Promise<DeviceSnapshot> {
+async function snapshotOfImage(image: Image, view: View, locksOn: LocksOn): Promise<DeviceSnapshot> {
   const { id, path, stats } = image
-  const locks = view.locksOn(imageDevices(image, view), stats.ino)
+  const locks = locksOn(imageDevices(image, view), stats.ino)
   const [probed, users, readOnly] = await Promise.all([
     probe(path, stats.size, ({ dev, ino }) => dev === stats.dev && ino === stats.ino),
     usersOfImage(image, locks.length > 0, view),

@@ -7,6 +7,7 @@ import type { BlockDevice } from './block.ts'
 import { errnoOf, failure } from './errno.ts'
 import { close, deviceId, linkNow, listNow, open, openForReading, readNow, stat, statfs, statNow } from './files.ts'
 import type { Image } from './locate.ts'
+import { readStatfs } from './reads.ts'
 import { blockId, commandOf, mountFields, observeSystem, type View } from './view.ts'
 
 /** What is looked for among the files that processes have. */
@@ -116,7 +117,7 @@ async function lookAtProcesses(wanted: Wanted, view: View): Promise<Seen> {
     if (!/^\d+$/.test(name) || Number(name) === process.pid) continue
     count += 1
     if (count % slice === 0) await new Promise((resolve) => setImmediate(resolve))
-    const mounts = lookAtMounts(Number(name), wanted, namespaces, seen)
+    const mounts = await lookAtMounts(Number(name), wanted, namespaces, seen)
     await lookAtFiles(Number(name), wanted, mounts, seen)
   }
   return seen
@@ -137,12 +138,12 @@ function missed(pid: number, seen: Seen, uid: number): void {
   if (stats.uid === BigInt(uid)) seen.ours = false
 }
 
-function lookAtMounts(
+async function lookAtMounts(
   pid: number,
   wanted: Wanted,
   namespaces: Map<string, readonly MountEntry[]>,
   seen: Seen,
-): readonly MountEntry[] {
+): Promise<readonly MountEntry[]> {
   const uid = process.geteuid?.() ?? 0
   const namespace = linkNow(`/proc/${pid}/ns/mnt`)
   if (namespace === undefined) {
@@ -160,13 +161,17 @@ function lookAtMounts(
   namespaces.set(namespace, mounts)
   for (const mount of mounts) {
     if (wanted.device === undefined || sourceOf(mount, pid) !== wanted.device) continue
-    seen.foreignMounts.push({ pid, command: commandOf(pid), mount: foreign(mount) })
+    seen.foreignMounts.push({ pid, command: commandOf(pid), mount: await foreign(mount, pid) })
   }
   return mounts
 }
 
-function foreign(mount: MountEntry): MountSnapshot {
-  return { ...mountFields(mount), statfs: failure('ENOENT', 'mounted in another mount namespace') }
+// Through the root of the process, its mounts can be looked at without entering its namespace. The kernel alone knows how large a mounted XFS is.
+async function foreign(mount: MountEntry, pid: number): Promise<MountSnapshot> {
+  const path = `/proc/${pid}/root${mount.mountPoint}`
+  const isThere = deviceId((await statOrNothing(path))?.dev ?? 0n) === mount.dev
+  const sizes = isThere ? readStatfs({ read: 'statfs', path }) : failure('ENOENT', 'covered in its mount namespace')
+  return { ...mountFields(mount), statfs: await sizes }
 }
 
 // A source is a path of the namespace that the mount is in.

@@ -29,6 +29,10 @@ export class View {
     return this.#sources.get(mount.source)
   }
 
+  isMounted(id: string): boolean {
+    return this.mounts.some((mount) => this.blockDevice(mount) === id)
+  }
+
   /** The mounts of a block device in our own namespace. */
   mountsOf(id: string): Promise<readonly MountSnapshot[]> {
     return Promise.all(

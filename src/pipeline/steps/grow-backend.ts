@@ -1,7 +1,7 @@
 import { VolumeExpansionError } from '../../errors.ts'
 import type { VolumeState } from '../../expander.ts'
 import type { Finding } from '../../findings.ts'
-import { volumeLayer } from '../../layers/stack.ts'
+import { volumeLayer } from '../../layers/volume.ts'
 import { type Bytes, formatSize } from '../../size.ts'
 import { pollUntil } from '../../wait.ts'
 import type { BackendObservation } from '../context.ts'

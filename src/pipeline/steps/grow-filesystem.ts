@@ -1,5 +1,13 @@
 import type { StackObservation } from '../context.ts'
-import { type GrowthPayload, type GrowthResult, grow, growthContext, missingTools, plannedGrowth } from '../growth.ts'
+import {
+  type GrowthPayload,
+  type GrowthResult,
+  grow,
+  growthContext,
+  measuredLayers,
+  missingTools,
+  plannedGrowth,
+} from '../growth.ts'
 import { defineStep, type Step } from '../step.ts'
 
 type Context = { readonly stack: StackObservation }
@@ -26,6 +34,6 @@ export function growFilesystem(): Step<object, Context, { readonly filesystemWil
       }
     },
     act: (payload, { stack }, services) => grow(payload, stack, services),
-    verify: async ({ state }, _context, _services, { size }) => [{ ...state, size }],
+    verify: async (_payload, { stack }, _services, result) => measuredLayers(stack, result),
   })
 }

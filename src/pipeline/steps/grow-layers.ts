@@ -1,7 +1,15 @@
 import type { Finding } from '../../findings.ts'
 import type { Bytes } from '../../size.ts'
 import type { StackObservation } from '../context.ts'
-import { type GrowthPayload, type GrowthResult, grow, growthContext, missingTools, plannedGrowth } from '../growth.ts'
+import {
+  type GrowthPayload,
+  type GrowthResult,
+  grow,
+  growthContext,
+  measuredLayers,
+  missingTools,
+  plannedGrowth,
+} from '../growth.ts'
 import { defineStep, type PlanDraft, type PlannedAction, type Step } from '../step.ts'
 
 type Context = { readonly stack: StackObservation; readonly filesystemWillGrow?: never }
@@ -28,7 +36,7 @@ export function growLayers(): Step<object, Context, { readonly layersWillGrow: t
       return { layers, findings: [...findings, ...containerFindings(stack, draft)], actions, predictions }
     },
     act: (payload, { stack }, services) => grow(payload, stack, services),
-    verify: async ({ state }, _context, _services, { size }) => [{ ...state, size }],
+    verify: async (_payload, { stack }, _services, result) => measuredLayers(stack, result),
   })
 }
 

@@ -1,5 +1,5 @@
 import { handleOf, type Volume } from '../../expander.ts'
-import { volumeLayerId } from '../../layers/stack.ts'
+import { volumeLayerId } from '../../layers/volume.ts'
 import { manage } from '../../services/managed.ts'
 import type { BackendObservation } from '../context.ts'
 import { defineStep, type Step } from '../step.ts'

@@ -1,6 +1,4 @@
-import { resizers as builtInResizers } from '../../filesystems/index.ts'
-import { layers as builtInLayers } from '../../layers/index.ts'
-import { type Recognisers, stackOf } from '../../layers/stack.ts'
+import type { Recognisers } from '../../layers/stack.ts'
 import type { StackObservation, StorageObservation } from '../context.ts'
 import { defineStep, type Step } from '../step.ts'
 import { lookAt } from '../storage.ts'
@@ -12,17 +10,10 @@ const tornReads = 3
 export function observeLayers(
   own: Partial<Recognisers> = {},
 ): Step<object, { readonly storage: StorageObservation }, { readonly stack: StackObservation }> {
-  const recognisers: Recognisers = {
-    layers: [...(own.layers ?? []), ...builtInLayers],
-    resizers: [...(own.resizers ?? []), ...builtInResizers],
-  }
-  const measure = (storage: StorageObservation): StackObservation => ({
-    ...stackOf(storage.snapshot, storage.top, storage.host.id, recognisers),
-    storage,
-  })
   return defineStep({
     name: 'observe layers',
     async observe({ storage }, services) {
+      const measure = await measuring(own)
       let stack = measure(storage)
       for (let tries = 0; tries < tornReads && mayBeTorn(stack); tries += 1) {
         await services.clock.sleep(50, services.signal)
@@ -32,6 +23,20 @@ export function observeLayers(
     },
     plan: ({ stack }) => ({ findings: stack.findings }),
   })
+}
+
+// What knows filesystems is the larger part of the library. It is loaded while nothing has been touched yet, and not by whoever grows a volume alone.
+async function measuring(own: Partial<Recognisers>): Promise<(storage: StorageObservation) => StackObservation> {
+  const [{ resizers }, { layers }, { stackOf }] = await Promise.all([
+    import('../../filesystems/index.ts'),
+    import('../../layers/index.ts'),
+    import('../../layers/stack.ts'),
+  ])
+  const recognisers: Recognisers = {
+    layers: [...(own.layers ?? []), ...layers],
+    resizers: [...(own.resizers ?? []), ...resizers],
+  }
+  return (storage) => ({ ...stackOf(storage.snapshot, storage.top, storage.host.id, recognisers), storage })
 }
 
 function mayBeTorn({ findings, storage }: StackObservation): boolean {

@@ -14,6 +14,8 @@ export interface Geometry {
   readonly refusedOnline?: string
   /** Whether growing it online converts it to meta_bg. */
   readonly convertsOnline?: boolean
+  /** Left out of online runs: a kernel can be built without what it needs (quotas, casefold). */
+  readonly offlineOnly?: boolean
   /** Whether the kernel has to know XFS version 4, which kernels since 6.18 can be built without. */
   readonly version4?: boolean
   /** Left out of online runs: too large for the memory of a small virtual machine. */
@@ -78,8 +80,19 @@ export const extGeometries: readonly Geometry[] = [
   { name: 'ext4, no flex_bg', mkfs: ext4('-O', '^flex_bg'), from: 64n * MiB, to: 2n * GiB },
   { name: 'ext4, no flex_bg, 1k blocks', mkfs: ext4('-O', '^flex_bg', '-b', '1024'), from: 20n * MiB, to: 321n * MiB },
   { name: 'ext4, no metadata_csum', mkfs: ext4('-O', '^metadata_csum,uninit_bg'), from: 64n * MiB, to: GiB },
-  { name: 'ext4, no sparse_super', mkfs: ext4('-O', '^sparse_super,^resize_inode'), from: 64n * MiB, to: 700n * MiB },
-  { name: 'ext4, no resize_inode, same meta group', mkfs: ext4('-O', '^resize_inode'), from: 64n * MiB, to: 2n * GiB },
+  {
+    name: 'ext4, no sparse_super',
+    mkfs: ext4('-O', '^sparse_super,^resize_inode'),
+    from: 64n * MiB,
+    to: 700n * MiB,
+    convertsOnline: true,
+  },
+  {
+    name: 'ext4, no resize_inode, same meta group',
+    mkfs: ext4('-b', '4096', '-O', '^resize_inode'),
+    from: 64n * MiB,
+    to: 2n * GiB,
+  },
   {
     name: 'ext4, no resize_inode, across a meta group',
     mkfs: ext4('-O', '^resize_inode'),
@@ -145,7 +158,7 @@ export const extGeometries: readonly Geometry[] = [
   },
   {
     name: 'ext4, sparse_super2',
-    mkfs: ext4('-O', 'sparse_super2,^resize_inode'),
+    mkfs: ext4('-b', '4096', '-O', 'sparse_super2,^resize_inode'),
     from: 300n * MiB,
     to: GiB + 256n * KiB,
     refusedOnline: 'unsupported-feature',
@@ -157,26 +170,56 @@ export const extGeometries: readonly Geometry[] = [
   { name: 'ext4, small groups', mkfs: ext4('-b', '4096', '-g', '8192'), from: 100n * MiB, to: 777n * MiB },
   { name: 'ext4, large flex groups', mkfs: ext4('-G', '64'), from: 200n * MiB, to: 9n * GiB },
   { name: 'ext4, mmp', mkfs: ext4('-O', 'mmp'), from: 64n * MiB, to: 256n * MiB },
-  { name: 'ext4, quota and project', mkfs: ext4('-O', 'quota,project'), from: 64n * MiB, to: 256n * MiB },
-  { name: 'ext4, inline data and casefold', mkfs: ext4('-O', 'inline_data,casefold'), from: 64n * MiB, to: 256n * MiB },
+  {
+    name: 'ext4, quota and project',
+    mkfs: ext4('-O', 'quota,project'),
+    from: 64n * MiB,
+    to: 256n * MiB,
+    offlineOnly: true,
+  },
+  {
+    name: 'ext4, inline data and casefold',
+    mkfs: ext4('-O', 'inline_data,casefold'),
+    from: 64n * MiB,
+    to: 256n * MiB,
+    offlineOnly: true,
+  },
   { name: 'ext4, orphan_file', mkfs: ext4('-O', 'orphan_file'), from: 64n * MiB, to: 256n * MiB },
   { name: 'ext3, defaults', mkfs: ext3(), from: 64n * MiB, to: 200n * MiB },
   { name: 'ext3, 1k blocks', mkfs: ext3('-b', '1024'), from: 20n * MiB, to: 150n * MiB },
   { name: 'ext3, 4k blocks, large', mkfs: ext3('-b', '4096'), from: 200n * MiB, to: 30n * GiB },
-  { name: 'ext2, 4k blocks', mkfs: ext2('-b', '4096'), from: 64n * MiB, to: 500n * MiB },
-  { name: 'ext2, 1k blocks, revision 0', mkfs: ext2('-b', '1024', '-r', '0'), from: 20n * MiB, to: 60n * MiB },
+  {
+    name: 'ext2, 4k blocks',
+    mkfs: ext2('-b', '4096'),
+    from: 64n * MiB,
+    to: 500n * MiB,
+    refusedOnline: 'unsupported-feature',
+  },
+  {
+    name: 'ext2, 1k blocks, revision 0',
+    mkfs: ext2('-b', '1024', '-r', '0'),
+    from: 20n * MiB,
+    to: 60n * MiB,
+    refusedOnline: 'unsupported-feature',
+  },
   { name: 'ext4, to 1 TiB', mkfs: ext4(), from: 10n * GiB, to: TiB, large: true },
   {
     name: 'ext4, no 64bit, to the last byte below 16 TiB',
-    mkfs: ext4('-O', '^64bit'),
+    mkfs: ext4('-O', '^64bit', '-i', '4194304'),
     from: 2n * TiB,
     to: 16n * TiB - 4n * KiB,
     large: true,
   },
-  { name: 'ext4, no 64bit, to 16 TiB', mkfs: ext4('-O', '^64bit'), from: 2n * TiB, to: 16n * TiB, large: true },
+  {
+    name: 'ext4, no 64bit, to 16 TiB',
+    mkfs: ext4('-O', '^64bit', '-i', '4194304'),
+    from: 2n * TiB,
+    to: 16n * TiB,
+    large: true,
+  },
   {
     name: 'ext4, no 64bit, beyond 16 TiB',
-    mkfs: ext4('-O', '^64bit'),
+    mkfs: ext4('-O', '^64bit', '-i', '4194304'),
     from: 2n * TiB,
     to: 16n * TiB + 4n * KiB,
     large: true,
@@ -192,7 +235,13 @@ export const extGeometries: readonly Geometry[] = [
     refusedOffline: 'limit-exceeded',
     refusedOnline: 'limit-exceeded',
   },
-  { name: 'ext4, 64bit, from below to beyond 16 TiB', mkfs: ext4(), from: 15n * TiB, to: 17n * TiB, large: true },
+  {
+    name: 'ext4, 64bit, from below to beyond 16 TiB',
+    mkfs: ext4('-i', '4194304'),
+    from: 15n * TiB,
+    to: 17n * TiB,
+    large: true,
+  },
   {
     name: 'ext4, 1k blocks, too many descriptors',
     mkfs: ext4('-b', '1024'),
@@ -246,6 +295,7 @@ export const xfsGeometries: readonly Geometry[] = [
     mkfs: xfs('-m', 'crc=0', '-b', 'size=512', '-n', 'size=4096'),
     from: 320n * MiB,
     to: 900n * MiB,
+    version4: true,
   },
   { name: 'xfs, version 4', mkfs: xfs('-m', 'crc=0,finobt=0'), from: 320n * MiB, to: 900n * MiB, version4: true },
   { name: 'xfs, large log', mkfs: xfs('-l', 'size=256m'), from: 2n * GiB, to: 4n * GiB },

@@ -1,0 +1,57 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { onTestFinished } from 'vitest'
+import { until } from './commands.ts'
+import type { PlainRequest } from './requests.ts'
+
+/** An event as it came through the pipe. */
+export interface PlainEvent {
+  readonly type: string
+  readonly action?: { readonly layer: string }
+  readonly report?: { readonly changed: boolean }
+  readonly error?: { readonly code: string; readonly outcome: string }
+}
+
+/** A process of its own that runs one request. */
+export class LibraryProcess {
+  readonly events: PlainEvent[] = []
+  readonly #child: ChildProcess
+  readonly #ended: Promise<unknown>
+  #said = ''
+
+  constructor(request: PlainRequest) {
+    const script = fileURLToPath(new URL('./library-process.ts', import.meta.url))
+    this.#child = spawn(process.execPath, ['--import', 'tsx', script, JSON.stringify(request)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#read(text))
+    this.#ended = once(this.#child, 'close')
+    onTestFinished(() => this.kill())
+  }
+
+  #read(text: string): void {
+    const lines = `${this.#said}${text}`.split('\n')
+    this.#said = lines.pop() ?? ''
+    this.events.push(...lines.map((line): PlainEvent => JSON.parse(line)))
+  }
+
+  /** Waits for an event, of an action on a layer if one is named. */
+  seen(type: string, layer?: string): Promise<PlainEvent> {
+    return until(`the event ${type} of ${layer ?? 'any layer'}`, () =>
+      this.events.find((event) => event.type === type && (layer === undefined || event.action?.layer === layer)),
+    )
+  }
+
+  /** The last event, when the process has ended. */
+  async end(): Promise<PlainEvent | undefined> {
+    await this.#ended
+    return this.events.at(-1)
+  }
+
+  /** As a crash would: at once. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL')
+    await this.#ended
+  }
+}

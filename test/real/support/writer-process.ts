@@ -1,0 +1,19 @@
+// A program with data to lose: appends records of 512 bytes, each with its number and a checksum, and tells of a record only once fsync has returned.
+import { createHash, randomBytes } from 'node:crypto'
+import { fsyncSync, openSync, writeSync } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
+
+const fd = openSync(process.argv[2] ?? '', 'wx')
+let ended = false
+process.stdin.on('end', () => {
+  ended = true
+})
+process.stdin.resume()
+for (let number = 0; !ended; number += 1) {
+  const record = Buffer.concat([Buffer.alloc(8), randomBytes(472)])
+  record.writeBigUInt64LE(BigInt(number))
+  writeSync(fd, Buffer.concat([record, createHash('sha256').update(record).digest()]))
+  fsyncSync(fd)
+  process.stdout.write(`${number + 1}\n`)
+  await setImmediate()
+}

@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { onTestFinished } from 'vitest'
+import { until } from './commands.ts'
+
+const recordSize = 512
+const sumSize = 32
+
+export interface Writer {
+  /** Records that are known to be on the disk. */
+  confirmed(): number
+  /** Ends it; resolves with the number of confirmed records. Fails when a write or an fsync had failed. */
+  stop(): Promise<number>
+}
+
+/** A process that writes and syncs without a pause. Resolves when its first record is on the disk. */
+export async function startWriter(path: string): Promise<Writer> {
+  const script = fileURLToPath(new URL('./writer-process.ts', import.meta.url))
+  const child = spawn(process.execPath, ['--import', 'tsx', script, path], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const exited = once(child, 'close')
+  onTestFinished(async () => {
+    child.kill('SIGKILL')
+    await exited
+  })
+  let confirmed = 0
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    const lines = text.split('\n').filter((line) => line !== '')
+    confirmed = Math.max(confirmed, ...lines.map(Number))
+  })
+  await until('the first record', () => confirmed > 0)
+  return {
+    confirmed: () => confirmed,
+    async stop() {
+      child.stdin.end()
+      const [code] = await exited
+      if (code !== 0) throw new Error(`The writer ended with ${code}.`)
+      return confirmed
+    },
+  }
+}
+
+/** How many records are in the file from its start, in order and intact. */
+export function intactRecords(path: string): number {
+  const content = readFileSync(path)
+  for (let number = 0; ; number += 1) {
+    const record = content.subarray(number * recordSize, (number + 1) * recordSize)
+    if (record.length < recordSize || record.readBigUInt64LE() !== BigInt(number)) return number
+    const body = record.subarray(0, recordSize - sumSize)
+    if (!createHash('sha256').update(body).digest().equals(record.subarray(body.length))) return number
+  }
+}

@@ -1,0 +1,3 @@
+import { describeProcessCounts } from '../process-counts.ts'
+
+describeProcessCounts('ext4')
