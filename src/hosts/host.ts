@@ -207,10 +207,15 @@ export interface StorageSnapshot {
   /** What the target names turned out to be, in the order found; none: not there; several: the caller decides or refuses. */
   readonly found: readonly string[]
   /**
-   * The devices from each found one down to the disks, found ones first. Ids are `major:minor`, or `image:dev:ino` for an image file that is
-   * used without a loop device.
+   * The devices from each found one down to the disks, found ones first, and after them what stands on the found ones (partitions, mappings, logical volumes) up to
+   * the top. Ids are `major:minor`, or `image:dev:ino` for an image file that is used without a loop device.
    */
   readonly devices: readonly DeviceSnapshot[]
+  /**
+   * What `lvm fullreport --reportformat json --units b --nosuffix` says, read-only and without the lock of LVM; only there when one of the devices carries LVM's mark. One process,
+   * or none where there is no LVM.
+   */
+  readonly lvm?: ReadResult<string>
   /** For a path target: the mount that it is on. */
   readonly mount?: MountSnapshot
 }

@@ -30,6 +30,8 @@ export interface GrowthContext {
   /** Whether the request allows offline writes. */
   readonly offline: boolean
   /** The backend's view of who has the volume: left out when no volume was given, `undefined` entry when the backend cannot tell. */
+  /** The key of an encrypted layer, proven to open it; left out when the request brought none. Only ever written to a command's standard input. */
+  readonly key?: Uint8Array
   readonly backendUsers?: { readonly known: boolean; readonly others: readonly string[] }
 }
 
@@ -58,9 +60,20 @@ export interface ToolNeed {
   readonly packages: string
 }
 
-/** A layer between the backend's volume and the filesystem. All three methods are pure. */
+/** How to prove, before anything is touched, that a key opens an encrypted layer. */
+export interface KeyProof {
+  /** For the request's callback: the UUID of the encrypted device. */
+  readonly uuid: string
+  /** Ends with 0 when the key on its standard input opens the layer, and changes nothing. */
+  readonly command: readonly string[]
+  readonly tools: readonly ToolNeed[]
+}
+
+/** A layer between the backend's volume and the filesystem. All methods are pure. */
 export interface Layer {
   readonly kind: LayerKind
+  /** What key the growth of this device will need; undefined for none. */
+  readonly keyProof?: (device: DeviceSnapshot, snapshot: StorageSnapshot) => KeyProof | undefined
   /** Whether this device is such a layer. */
   detect(device: DeviceSnapshot, snapshot: StorageSnapshot): boolean
   measure(device: DeviceSnapshot, snapshot: StorageSnapshot): LayerState

@@ -33,6 +33,12 @@ export interface RunOptions extends SizeRequest {
   /** Allows writes to a filesystem that is not mounted (e2fsck, resize2fs, a private mount). Left out: false. */
   readonly offline?: boolean
   readonly timeouts?: Timeouts
+  /** Gives the key of an encrypted device when its growth needs one. It is proven before anything is touched, and never leaves standard input. */
+  readonly luksKey?: (device: {
+    readonly host: string
+    readonly path: string
+    readonly uuid: string
+  }) => Promise<Uint8Array | string>
   /** A plan that was approved before, as it was made or as its JSON: it brings the target, and the run is refused (`stale-plan`) when the world no longer fits it. */
   readonly approved?: Plan | PlanJson | undefined
   /** Left out: the system's. */
