@@ -43,6 +43,13 @@ export const findingCodes = {
   'at-maximum': 'What is left on the device is too little for the filesystem to use.',
   'ext4-meta-bg-conversion': 'The growth converts the filesystem to meta_bg: a permanent change of its features.',
   'ext4-lazy-init': 'The kernel goes on initialising inode tables in the background after the growth.',
+  // Between the device and the filesystem
+  'partition-not-last': 'Something lies behind the partition, so that it cannot become larger.',
+  'partition-table-damaged':
+    'The partition table contradicts itself, its copy, its checksums or what the kernel shows: nothing is written to it.',
+  'layer-inactive': 'A layer that is in the way is not open or not active: a closed LUKS, an inactive volume group.',
+  'key-needed': 'An encrypted layer cannot grow without its key, and the request brought none.',
+  'key-rejected': 'The key that the request brought does not open the encrypted layer.',
   // Offline writes
   'needs-offline':
     'The growth would write to a filesystem that is not mounted, which the request has to allow with `offline: true`.',

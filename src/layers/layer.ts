@@ -25,13 +25,23 @@ export interface LayerState {
 
 /** What the planner tells a layer or a resizer when it asks how to grow. */
 export interface GrowthContext {
-  /** The bytes that the layer below will have when this growth runs. */
+  /** The bytes that the layers directly below will have together when this growth runs; of paths to one and the same disk, those of the smallest. */
   readonly available: Bytes
+  /** The same by the id of each device directly below. Left out where there is none. */
+  readonly below?: ReadonlyMap<string, Bytes>
+  /**
+   * Bytes that this layer is to have at the least, when the request speaks of it: it is the container that was named, and `to` or `by` says how much. It takes so
+   * much and no more, as far as there is room; the core refuses when `after` stays below it. Left out: fill what is below.
+   */
+  readonly wanted?: Bytes
   /** Whether the request allows offline writes. */
   readonly offline: boolean
-  /** The backend's view of who has the volume: left out when no volume was given, `undefined` entry when the backend cannot tell. */
-  /** The key of an encrypted layer, proven to open it; left out when the request brought none. Only ever written to a command's standard input. */
+  /**
+   * The key of an encrypted layer, proven to open it. Only ever written to a command's standard input. Left out while it is not known yet whether one is needed:
+   * `after` is predicted all the same, and when it is more than the layer has now, the core asks for the key, or refuses.
+   */
   readonly key?: Uint8Array
+  /** The backend's view of who has the volume: left out when no volume is below. */
   readonly backendUsers?: { readonly known: boolean; readonly others: readonly string[] }
 }
 
@@ -50,6 +60,8 @@ export interface Growth {
   readonly tools: readonly ToolNeed[]
   /** Whether filling what is below may take time to show after the commands, so that it is worth waiting for. */
   readonly settles?: boolean
+  /** Whether the commands are run again while it is waited for: they only look, and what they look for may not be there yet. Left out: false. */
+  readonly repeats?: boolean
   /** For people: "xfs_growfs on /data". Left out when there is nothing to do. */
   readonly summary?: string
 }
