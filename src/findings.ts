@@ -38,10 +38,12 @@ export const findingCodes = {
   'read-only': 'The device, the mount or the filesystem is read-only.',
   'filesystem-damaged': 'The filesystem has recorded errors, or its superblock does not fit its checksum.',
   'filesystem-larger-than-device': 'The filesystem is larger than its device: the device was truncated.',
-  'unsupported-feature': 'The filesystem has a feature with which this growth is not possible.',
-  'duplicate-uuid': 'Another mounted filesystem has the same UUID.',
+  'unsupported-feature': 'The filesystem or a layer below it has a feature with which this growth is not possible.',
+  'duplicate-uuid': 'Something else on the host has the same UUID: another mounted filesystem, physical volume or volume group.',
   'at-maximum': 'What is left on the device is too little for the filesystem to use.',
   'ext4-meta-bg-conversion': 'The growth converts the filesystem to meta_bg: a permanent change of its features.',
+  'extents-elsewhere':
+    'The logical volume would take room of a physical volume other than those that grow, which may be slower or be meant for something else.',
   'ext4-lazy-init': 'The kernel goes on initialising inode tables in the background after the growth.',
   // Between the device and the filesystem
   'partition-not-last': 'Something lies behind the partition, so that it cannot become larger.',
@@ -68,9 +70,14 @@ export const findingCodes = {
 export type FindingCode = keyof typeof findingCodes
 
 /** Findings that a request may accept: permanent side effects, and limits that may have been raised. Never shrinking, identity or corruption. */
-export type AcceptableCode = 'ext4-meta-bg-conversion' | 'dated-limit' | 'owned-elsewhere'
+export type AcceptableCode = 'ext4-meta-bg-conversion' | 'dated-limit' | 'owned-elsewhere' | 'extents-elsewhere'
 
-export const acceptableCodes: readonly AcceptableCode[] = ['ext4-meta-bg-conversion', 'dated-limit', 'owned-elsewhere']
+export const acceptableCodes: readonly AcceptableCode[] = [
+  'ext4-meta-bg-conversion',
+  'dated-limit',
+  'owned-elsewhere',
+  'extents-elsewhere',
+]
 
 /** `blocker`: the plan will not be run. `warning`: it will, and somebody should know. `note`: worth a line in the plan. */
 export type Severity = 'blocker' | 'warning' | 'note'

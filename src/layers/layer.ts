@@ -29,6 +29,8 @@ export interface GrowthContext {
   readonly available: Bytes
   /** The same by the id of each device directly below. Left out where there is none. */
   readonly below?: ReadonlyMap<string, Bytes>
+  /** Ids of those directly below that stand on the volume that is grown. Left out when there is no volume. */
+  readonly onVolume?: ReadonlySet<string>
   /**
    * Bytes that this layer is to have at the least, when the request speaks of it: it is the container that was named, and `to` or `by` says how much. It takes so
    * much and no more, as far as there is room; the core refuses when `after` stays below it. Left out: fill what is below.
