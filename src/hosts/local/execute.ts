@@ -2,11 +2,11 @@ import type { ChildProcess, SpawnOptions } from 'node:child_process'
 import * as fs from 'node:fs'
 import { VolumeExpansionError } from '../../errors.ts'
 import { commandEnvironment, outputLimit } from '../command.ts'
+import { errnoOf } from '../errno.ts'
 import { flockArgv, judgeFlock, withoutFlockLines } from '../flock.ts'
 import type { ExecOptions, ExecResult } from '../host.ts'
 import { leaveControlGroups, waysOut } from './control-group.ts'
-import { errnoOf } from './errno.ts'
-import { deviceId, open, stat } from './files.ts'
+import { open, stat, statsOf } from './files.ts'
 import { lastPart, type ScratchFiles } from './scratch.ts'
 import { TailBuffer } from './tail.ts'
 import type { ToolLocation } from './tools.ts'
@@ -128,8 +128,8 @@ async function openLockable(
       // Nodes of devices are in memory; an image may be on a filesystem that hangs.
       const inMemory = path.startsWith('/dev/')
       const fd = keep(inMemory ? fs.openSync(path, pathOnly) : await open(path, pathOnly))
-      const { dev, ino } = inMemory ? fs.fstatSync(fd, { bigint: true }) : await stat(`/proc/self/fd/${fd}`)
-      const identity = `${deviceId(dev)} ${`${ino}`.padStart(20, '0')}`
+      const { dev, ino } = inMemory ? statsOf(fs.fstatSync(fd, { bigint: true })) : await stat(`/proc/self/fd/${fd}`)
+      const identity = `${dev} ${`${ino}`.padStart(20, '0')}`
       if (!inodes.has(identity)) inodes.set(identity, fd)
     } catch (thrown) {
       return { reason: `${path}: cannot be locked: ${errnoOf(thrown)}` }

@@ -1,4 +1,6 @@
 import * as fs from 'node:fs'
+import { deviceId } from '../device-number.ts'
+import type { FileStats } from '../storage/source.ts'
 
 const { O_RDONLY, O_NONBLOCK, O_NOCTTY } = fs.constants
 
@@ -33,9 +35,10 @@ export function linkNow(path: string): string | undefined {
 }
 
 /** The stat of a node in devtmpfs, procfs or sysfs; undefined when there is none or it cannot be looked at. */
-export function statNow(path: string): fs.BigIntStats | undefined {
+export function statNow(path: string): FileStats | undefined {
   try {
-    return fs.statSync(path, { bigint: true, throwIfNoEntry: false })
+    const stats = fs.statSync(path, { bigint: true, throwIfNoEntry: false })
+    return stats === undefined ? undefined : statsOf(stats)
   } catch {
     return undefined
   }
@@ -74,9 +77,9 @@ function readOnce(fd: number, bytes: Uint8Array, filled: number, position: bigin
   )
 }
 
-export function stat(path: string): Promise<fs.BigIntStats> {
+export function stat(path: string): Promise<FileStats> {
   return new Promise((resolve, reject) =>
-    fs.stat(path, { bigint: true }, (error, stats) => (error === null ? resolve(stats) : reject(error))),
+    fs.stat(path, { bigint: true }, (error, stats) => (error === null ? resolve(statsOf(stats)) : reject(error))),
   )
 }
 
@@ -92,9 +95,22 @@ export function statfs(path: string): Promise<fs.BigIntStatsFs> {
   )
 }
 
-/** A device number of stat(2) as `major:minor`, by glibc's encoding: 12 low and 20 high bits of the major, 8 low and 24 high bits of the minor. */
-export function deviceId(number: bigint): string {
-  const major = ((number >> 8n) & 0xfffn) | ((number >> 32n) & 0xfffff000n)
-  const minor = (number & 0xffn) | ((number >> 12n) & 0xffffff00n)
-  return `${major}:${minor}`
+/** A stat in the terms of the contract. */
+export function statsOf(stats: fs.BigIntStats): FileStats {
+  return {
+    type: typeOf(stats),
+    dev: deviceId(stats.dev),
+    rdev: deviceId(stats.rdev),
+    ino: stats.ino,
+    size: stats.size,
+    mode: Number(stats.mode & 0o7777n),
+    uid: Number(stats.uid),
+  }
+}
+
+function typeOf(stats: fs.BigIntStats): FileStats['type'] {
+  if (stats.isFile()) return 'file'
+  if (stats.isDirectory()) return 'directory'
+  if (stats.isBlockDevice()) return 'block'
+  return stats.isCharacterDevice() ? 'character' : 'other'
 }

@@ -2,9 +2,10 @@ import type { BatchExecutor, Progress } from '../batch.ts'
 import { runBatch, untilAborted } from '../batch.ts'
 import { checkArgv, checkExecOptions } from '../command.ts'
 import type { ExecResult, Host, ReadItem, ReadResult } from '../host.ts'
+import { readStorage } from '../storage/snapshot.ts'
 import { execute, type Machine } from './execute.ts'
 import { readBytes, readStat, readStatfs, readText, readTools } from './reads.ts'
-import { readStorage } from './storage.ts'
+import { localSource } from './source.ts'
 
 /** The local host over the parts of the machine that tests replace. */
 export function hostOn(machine: Machine): Host {
@@ -41,7 +42,7 @@ function read(item: ReadItem): Promise<ReadResult<unknown>> {
     case 'tools':
       return readTools(item)
     case 'storage':
-      return readStorage(item)
+      return readStorage(localSource, item)
     default:
       return item satisfies never
   }

@@ -1,29 +1,34 @@
 import * as fs from 'node:fs'
 import { probeRanges, resolveRange } from '../../layers/probe.ts'
 import { furtherRanges } from '../../layers/signatures.ts'
+import { failure, readFailure } from '../errno.ts'
 import type { ProbedRange, ReadResult } from '../host.ts'
-import { failure, readFailure } from './errno.ts'
-import { close, open, openForReading, readRange } from './files.ts'
+import { identityOf } from '../storage/source.ts'
+import { close, open, openForReading, readRange, statsOf } from './files.ts'
+
+/** What was read names further stretches; a chain of logical partitions is the longest way. */
+const mostPasses = 256
 
 /**
  * Reads the stretches of a device or image that every host reads, and then those that they point to.
  *
- * @param isIt whether what was opened is still what was looked for
+ * @param identity what was opened has to be it
  */
-export async function probe(
-  path: string,
-  size: bigint,
-  isIt: (stats: fs.BigIntStats) => boolean,
-): Promise<ReadResult<readonly ProbedRange[]>> {
+export async function probe(path: string, size: bigint, identity: string): Promise<ReadResult<readonly ProbedRange[]>> {
   try {
     const fd = await open(path, openForReading)
     try {
-      if (!isIt(fs.fstatSync(fd, { bigint: true }))) {
+      if (identityOf(statsOf(fs.fstatSync(fd, { bigint: true }))) !== identity) {
         return failure('ENXIO', `${path} is not the device that was looked for`)
       }
       const fixed = probeRanges.map((range) => resolveRange(range, size)).filter((range) => range !== undefined)
-      const ranges = await readRanges(fd, fixed)
-      return { ok: true, value: [...ranges, ...(await readRanges(fd, furtherRanges(ranges, size)))] }
+      const ranges = [...(await readRanges(fd, fixed))]
+      for (let pass = 0; pass < mostPasses; pass += 1) {
+        const further = await readRanges(fd, furtherRanges(ranges, size))
+        if (further.length === 0) break
+        ranges.push(...further)
+      }
+      return { ok: true, value: ranges }
     } finally {
       await close(fd)
     }

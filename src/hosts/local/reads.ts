@@ -1,4 +1,5 @@
 import { type Bytes, bytes } from '../../size.ts'
+import { readFailure } from '../errno.ts'
 import type {
   FileRead,
   RangeRead,
@@ -10,8 +11,7 @@ import type {
   ToolRead,
   ToolsValue,
 } from '../host.ts'
-import { readFailure } from './errno.ts'
-import { close, deviceId, open, openForReading, readNow, readRange, realpath, stat, statfs } from './files.ts'
+import { close, open, openForReading, readNow, readRange, realpath, stat, statfs } from './files.ts'
 import { findTool } from './tools.ts'
 
 const largestFile = 1024 * 1024
@@ -61,19 +61,8 @@ async function readAll(fd: number): Promise<Uint8Array> {
 export async function readStat(item: StatRead): Promise<ReadResult<StatValue>> {
   try {
     const [stats, resolved] = await Promise.all([stat(item.path), realpath(item.path)])
-    const type = stats.isFile()
-      ? 'file'
-      : stats.isDirectory()
-        ? 'directory'
-        : stats.isBlockDevice()
-          ? 'block'
-          : stats.isCharacterDevice()
-            ? 'character'
-            : 'other'
-    const size: Bytes = bytes(type === 'file' ? stats.size : 0n)
-    const mode = Number(stats.mode & 0o7777n)
-    const value = { type, dev: deviceId(stats.dev), rdev: deviceId(stats.rdev), ino: stats.ino } as const
-    return { ok: true, value: { ...value, size, mode, uid: Number(stats.uid), realpath: resolved } }
+    const size: Bytes = bytes(stats.type === 'file' ? stats.size : 0n)
+    return { ok: true, value: { ...stats, size, realpath: resolved } }
   } catch (thrown) {
     return readFailure(thrown)
   }

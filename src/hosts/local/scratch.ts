@@ -1,8 +1,8 @@
 import * as fs from 'node:fs'
 import { VolumeExpansionError } from '../../errors.ts'
 import { outputLimit } from '../command.ts'
+import { errnoOf } from '../errno.ts'
 import { memoryMagics } from '../filesystem-types.ts'
-import { errnoOf } from './errno.ts'
 import { statNow } from './files.ts'
 
 // O_TMPFILE holds O_DIRECTORY, whose bit is the architecture's own; O_EXCL: the file can never be given a name.

@@ -1,21 +1,23 @@
 import * as fs from 'node:fs'
+import { errnoOf, failure } from '../errno.ts'
 import { isLocalFilesystem, mayHang } from '../filesystem-types.ts'
 import type { MountSnapshot, UsersSnapshot } from '../host.ts'
-import { type MountEntry, mountOf, parseMountinfo } from '../mountinfo.ts'
+import { type MountEntry, parseMountinfo } from '../mountinfo.ts'
 import { parseDescriptor, parseMaps, parseSwaps } from '../proc.ts'
-import type { BlockDevice } from './block.ts'
-import { errnoOf, failure } from './errno.ts'
-import { close, deviceId, linkNow, listNow, open, openForReading, readNow, stat, statfs, statNow } from './files.ts'
-import type { Image } from './locate.ts'
+import type { BlockDevice } from '../storage/block.ts'
+import type { Image } from '../storage/locate.ts'
+import { blockId, type FileStats } from '../storage/source.ts'
+import { imageDevices, mountFields, type View } from '../storage/view.ts'
+import { close, linkNow, listNow, open, openForReading, readNow, stat, statfs, statNow, statsOf } from './files.ts'
 import { readStatfs } from './reads.ts'
-import { blockId, commandOf, mountFields, observeSystem, type View } from './view.ts'
+import { commandOf, observeSystem } from './system.ts'
 
 /** What is looked for among the files that processes have. */
 interface Wanted {
   /** The id of a block device, whichever node it was opened by. */
   readonly device?: string
   /** The inode of an image. */
-  readonly inode?: { readonly dev: bigint; readonly ino: bigint }
+  readonly inode?: { readonly dev: string; readonly ino: bigint }
   /** The inode by which mappings show it, and all the ways in which its filesystem may be numbered. */
   readonly mapped: { readonly devs: readonly string[]; readonly ino: bigint } | undefined
 }
@@ -32,7 +34,7 @@ const slice = 25
 /** Who has a block device that is not mounted in our own mount namespace. */
 export async function usersOfDevice(device: BlockDevice, view: View): Promise<UsersSnapshot> {
   const { node } = device
-  const mapped = node === undefined ? undefined : { devs: [deviceId(node.dev)], ino: node.ino }
+  const mapped = node === undefined ? undefined : { devs: [node.dev], ino: node.ino }
   const seen = await lookAtProcesses({ device: device.id, mapped }, view)
   const exclusive = node === undefined ? undefined : await tryExclusive(device.path, device.id)
   return {
@@ -53,7 +55,7 @@ export async function usersOfDevice(device: BlockDevice, view: View): Promise<Us
 export async function usersOfImage(image: Image, locked: boolean, view: View): Promise<UsersSnapshot> {
   const { dev, ino, mode, uid } = image.stats
   const seen = await lookAtProcesses({ inode: { dev, ino }, mapped: { devs: imageDevices(image, view), ino } }, view)
-  const own = uid === BigInt(process.geteuid?.() ?? 0) && (mode & 0o022n) === 0n
+  const own = uid === (process.geteuid?.() ?? 0) && (mode & 0o022) === 0
   return {
     complete: image.doubtful.length === 0 && (seen.everything || (own && seen.ours && !locked)),
     ...{ foreignMounts: [], openers: seen.openers, unseen: seen.unseen, loops: [] },
@@ -62,14 +64,7 @@ export async function usersOfImage(image: Image, locked: boolean, view: View): P
   }
 }
 
-/** How the filesystem of an image may be numbered: btrfs shows one number in stat(2) and another in mountinfo, maps and locks. */
-export function imageDevices(image: Image, view: View): readonly string[] {
-  const mount = mountOf(view.mounts, image.path)
-  const shown = deviceId(image.stats.dev)
-  return mount === undefined ? [shown] : [shown, mount.dev]
-}
-
-function swaps(): readonly (fs.BigIntStats | undefined)[] {
+function swaps(): readonly (FileStats | undefined)[] {
   return parseSwaps(readNow('/proc/swaps') ?? '').map(statNow)
 }
 
@@ -85,7 +80,7 @@ async function isLocal(path: string): Promise<boolean> {
 async function tryExclusive(path: string, id: string): Promise<'free' | 'busy' | undefined> {
   try {
     const fd = await open(path, openForReading | fs.constants.O_EXCL)
-    const same = blockId(fs.fstatSync(fd, { bigint: true })) === id
+    const same = blockId(statsOf(fs.fstatSync(fd, { bigint: true }))) === id
     await close(fd)
     return same ? 'free' : undefined
   } catch (thrown) {
@@ -135,7 +130,7 @@ function missed(pid: number, seen: Seen, uid: number): void {
   if (seen.unseen.length < mostNamed && seen.unseen.every((other) => other.pid !== pid)) {
     seen.unseen.push({ pid, command: commandOf(pid) })
   }
-  if (stats.uid === BigInt(uid)) seen.ours = false
+  if (stats.uid === uid) seen.ours = false
 }
 
 async function lookAtMounts(
@@ -169,7 +164,7 @@ async function lookAtMounts(
 // Through the root of the process, its mounts can be looked at without entering its namespace. The kernel alone knows how large a mounted XFS is.
 async function foreign(mount: MountEntry, pid: number): Promise<MountSnapshot> {
   const path = `/proc/${pid}/root${mount.mountPoint}`
-  const isThere = deviceId((await statOrNothing(path))?.dev ?? 0n) === mount.dev
+  const isThere = (await statOrNothing(path))?.dev === mount.dev
   const sizes = isThere ? readStatfs({ read: 'statfs', path }) : failure('ENOENT', 'covered in its mount namespace')
   return { ...mountFields(mount), statfs: await sizes }
 }
@@ -235,7 +230,7 @@ function unlessClosed(read: () => string): string | undefined {
   }
 }
 
-async function statOrNothing(path: string): Promise<fs.BigIntStats | undefined> {
+async function statOrNothing(path: string): Promise<FileStats | undefined> {
   try {
     return await stat(path)
   } catch {

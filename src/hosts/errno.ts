@@ -1,4 +1,4 @@
-import type { ReadFailure } from '../host.ts'
+import type { ReadFailure } from './host.ts'
 
 /** The name of a failed system call's errno; `EIO` for a failure that has none, because unknown is a failure too. */
 export function errnoOf(thrown: unknown): string {

@@ -1,27 +1,27 @@
-import * as fs from 'node:fs'
 import { bytes } from '../../size.ts'
+import { readFailure } from '../errno.ts'
 import type { DeviceSnapshot, LockSnapshot, ReadResult, StorageRead, StorageSnapshot } from '../host.ts'
 import { type BlockDevice, readBlockDevice } from './block.ts'
-import { readFailure } from './errno.ts'
-import { deviceId } from './files.ts'
 import { type Image, locate } from './locate.ts'
-import { probe } from './probe.ts'
-import { imageDevices, usersOfDevice, usersOfImage } from './users.ts'
-import { blockId, observeSystem, View } from './view.ts'
+import { identityOf, type StorageSource } from './source.ts'
+import { imageDevices, View } from './view.ts'
 
-/** Everything that the planner needs to know of one place in the storage; starts no process. */
-export async function readStorage({ at, locks }: StorageRead): Promise<ReadResult<StorageSnapshot>> {
+/** Everything that the planner needs to know of one place in the storage. */
+export async function readStorage(
+  source: StorageSource,
+  { at, locks }: StorageRead,
+): Promise<ReadResult<StorageSnapshot>> {
   try {
-    const view = new View()
+    const view = new View(source)
     const located = await locate(at, view)
     const looksForLocks = locks === true || !located.found.every(({ id }) => view.isMounted(id))
     const locksOn: LocksOn = (devs, ino) => (looksForLocks ? view.locksOn(devs, ino) : [])
     const found = new Set(located.found.map(({ id }) => id))
     const [devices, mount] = await Promise.all([
-      Promise.all(withBelow(located.found).map((device) => snapshotOf(device, found, view, locksOn))),
+      Promise.all(withBelow(source, located.found).map((device) => snapshotOf(device, found, view, locksOn))),
       located.mount === undefined ? undefined : view.snapshot(located.mount),
     ])
-    const value = { system: observeSystem(), found: [...found], devices }
+    const value = { system: source.system(), found: [...found], devices }
     return { ok: true, value: mount === undefined ? value : { ...value, mount } }
   } catch (thrown) {
     return readFailure(thrown)
@@ -29,12 +29,12 @@ export async function readStorage({ at, locks }: StorageRead): Promise<ReadResul
 }
 
 /** The devices that were found, and then everything below them, each once. */
-function withBelow(found: readonly (BlockDevice | Image)[]): readonly (BlockDevice | Image)[] {
+function withBelow(source: StorageSource, found: readonly (BlockDevice | Image)[]): readonly (BlockDevice | Image)[] {
   const devices = new Map(found.map((device) => [device.id, device]))
   // A map's iteration also visits what is added meanwhile.
   for (const device of devices.values()) {
     for (const id of 'below' in device ? device.below : []) {
-      const below = devices.has(id) ? undefined : readBlockDevice(id)
+      const below = devices.has(id) ? undefined : readBlockDevice(source, id)
       if (below !== undefined) devices.set(id, below)
     }
   }
@@ -60,28 +60,24 @@ async function snapshotOfBlock(
   locksOn: LocksOn,
 ): Promise<DeviceSnapshot> {
   const { node, ...fields } = device
-  const locks = node === undefined ? [] : locksOn([deviceId(node.dev)], node.ino)
+  const locks = node === undefined ? [] : locksOn([node.dev], node.ino)
   const [probed, mounts] = await Promise.all([
-    probe(device.path, device.size, (stats) => blockId(stats) === device.id),
+    view.source.probe(device.path, device.size, device.id),
     view.mountsOf(device.id),
   ])
-  const users = isFound && mounts.length === 0 ? { users: await usersOfDevice(device, view) } : {}
+  const users = isFound && mounts.length === 0 ? { users: await view.source.usersOfDevice(device, view) } : {}
   return { ...fields, kind: 'block', probe: probed, mounts, locks, ...users }
 }
 
 async function snapshotOfImage(image: Image, view: View, locksOn: LocksOn): Promise<DeviceSnapshot> {
   const { id, path, stats } = image
   const locks = locksOn(imageDevices(image, view), stats.ino)
-  const [probed, users, readOnly] = await Promise.all([
-    probe(path, stats.size, ({ dev, ino }) => dev === stats.dev && ino === stats.ino),
-    usersOfImage(image, locks.length > 0, view),
-    cannotWrite(path),
+  const [probed, users, writable] = await Promise.all([
+    view.source.probe(path, stats.size, identityOf(stats)),
+    view.source.usersOfImage(image, locks.length > 0, view),
+    view.source.canWrite(path),
   ])
   const nothing = { attributes: {}, below: [], holders: [], partitions: [], mounts: [] }
   const size = bytes(stats.size)
-  return { id, kind: 'image', path, name: path, size, readOnly, ...nothing, probe: probed, users, locks }
-}
-
-function cannotWrite(path: string): Promise<boolean> {
-  return new Promise((resolve) => fs.access(path, fs.constants.W_OK, (error) => resolve(error !== null)))
+  return { id, kind: 'image', path, name: path, size, readOnly: !writable, ...nothing, probe: probed, users, locks }
 }

@@ -1,22 +1,24 @@
-import * as fs from 'node:fs'
-import { endianness, release } from 'node:os'
-import type { LockSnapshot, MountSnapshot, ReadResult, StatfsValue, SystemSnapshot } from '../host.ts'
+import { failure } from '../errno.ts'
+import type { LockSnapshot, MountSnapshot, ReadResult, StatfsValue } from '../host.ts'
 import { type MountEntry, mountOf, parseMountinfo } from '../mountinfo.ts'
-import { type HeldLock, parseCapabilities, parseLocks, parsePageSize } from '../proc.ts'
-import { failure } from './errno.ts'
-import { deviceId, readNow, statNow } from './files.ts'
-import { readStatfs } from './reads.ts'
+import { type HeldLock, parseLocks } from '../proc.ts'
+import { blockId, commandOf, type FileStats, type StorageSource } from './source.ts'
 
 /** What one read of the storage has in common for all its devices, each read at most once. */
 export class View {
+  readonly source: StorageSource
   readonly #statfs = new Map<string, Promise<ReadResult<StatfsValue>>>()
   readonly #sources = new Map<string, string | undefined>()
   #mounts: readonly MountEntry[] | undefined
   #locks: readonly HeldLock[] | undefined
 
+  constructor(source: StorageSource) {
+    this.source = source
+  }
+
   /** The mounts of our own namespace. */
   get mounts(): readonly MountEntry[] {
-    this.#mounts ??= parseMountinfo(readNow('/proc/self/mountinfo') ?? '')
+    this.#mounts ??= parseMountinfo(this.source.text('/proc/self/mountinfo') ?? '')
     return this.#mounts
   }
 
@@ -25,7 +27,7 @@ export class View {
     // A filesystem with a device number of its own (btrfs has one) tells its block device only by its source.
     if (!mount.dev.startsWith('0:')) return mount.dev
     if (!mount.source.startsWith('/dev/')) return undefined
-    if (!this.#sources.has(mount.source)) this.#sources.set(mount.source, blockId(statNow(mount.source)))
+    if (!this.#sources.has(mount.source)) this.#sources.set(mount.source, blockId(this.source.node(mount.source)))
     return this.#sources.get(mount.source)
   }
 
@@ -52,17 +54,17 @@ export class View {
     const sizes =
       open === undefined
         ? Promise.resolve(failure('ENOENT', 'every mount point of the filesystem is covered by another mount'))
-        : readStatfs({ read: 'statfs', path: open.mountPoint })
+        : this.source.statfs(open.mountPoint)
     this.#statfs.set(dev, sizes)
     return sizes
   }
 
   /** Who holds a flock on the inode; `devs` are the ways in which its filesystem may be numbered. */
   locksOn(devs: readonly string[], ino: bigint): readonly LockSnapshot[] {
-    this.#locks ??= parseLocks(readNow('/proc/locks') ?? '')
+    this.#locks ??= parseLocks(this.source.text('/proc/locks') ?? '')
     return this.#locks
       .filter((lock) => lock.ino === ino && devs.includes(lock.dev))
-      .map(({ pid }) => ({ pid, command: commandOf(pid) }))
+      .map(({ pid }) => ({ pid, command: commandOf(this.source, pid) }))
   }
 }
 
@@ -72,34 +74,11 @@ export function mountFields(mount: MountEntry): Omit<MountSnapshot, 'statfs'> {
   return { mountPoint, dev, root, type, source, options, superOptions }
 }
 
-/** The id of a block device by the stat of its node; undefined for anything else. */
-export function blockId(stats: fs.BigIntStats | undefined): string | undefined {
-  return stats?.isBlockDevice() === true ? deviceId(stats.rdev) : undefined
-}
-
-/** The name of a process, never its arguments: those may hold secrets. */
-export function commandOf(pid: number): string {
-  return readNow(`/proc/${pid}/comm`)?.trimEnd() ?? ''
-}
-
-let pageSize: number | undefined
-
-/** Whom our commands run as, and on what. */
-export function observeSystem(): SystemSnapshot {
-  pageSize ??= readPageSize()
-  return {
-    kernel: release(),
-    uid: process.geteuid?.() ?? 0,
-    capabilities: parseCapabilities(readNow('/proc/self/status') ?? ''),
-    pageSize,
-  }
-}
-
-function readPageSize(): number {
-  const wordBytes = ['arm', 'ia32', 'mips', 'mipsel', 'ppc'].includes(process.arch) ? 4 : 8
-  try {
-    return parsePageSize(fs.readFileSync('/proc/self/auxv'), wordBytes, endianness() === 'LE') ?? 4096
-  } catch {
-    return 4096
-  }
+/** How the filesystem of an image may be numbered: btrfs shows one number in stat(2) and another in mountinfo, maps and locks. */
+export function imageDevices(
+  { path, stats }: { readonly path: string; readonly stats: FileStats },
+  view: View,
+): readonly string[] {
+  const mount = mountOf(view.mounts, path)
+  return mount === undefined ? [stats.dev] : [stats.dev, mount.dev]
 }

@@ -1,19 +1,18 @@
-import type * as fs from 'node:fs'
 import type { DeviceHints } from '../../expander.ts'
+import { errnoOf } from '../errno.ts'
 import type { StorageTarget } from '../host.ts'
 import { isWithin, type MountEntry, mountOf } from '../mountinfo.ts'
 import { normalizeWwn } from '../sysfs.ts'
 import { type BlockDevice, readBlockDevice } from './block.ts'
-import { errnoOf } from './errno.ts'
-import { deviceId, listNow, readNow, realpath, stat, statNow } from './files.ts'
 import { type LoopDevice, readLoops } from './loops.ts'
-import { blockId, type View } from './view.ts'
+import { blockId, type FileStats, type StorageSource } from './source.ts'
+import type { View } from './view.ts'
 
 /** A regular file that holds a volume. */
 export interface Image {
   readonly id: string
   readonly path: string
-  readonly stats: fs.BigIntStats
+  readonly stats: FileStats
   /** Loop devices that may be over it, and of which that cannot be told for certain. */
   readonly doubtful: readonly LoopDevice[]
 }
@@ -30,11 +29,12 @@ const nothing: Located = { found: [] }
  * Finds what a target names. What does not exist is nothing; what cannot be looked at rejects with the system's error.
  */
 export async function locate(target: StorageTarget, view: View): Promise<Located> {
+  const { source } = view
   try {
     if ('path' in target) return await locatePath(target.path, view)
-    if ('device' in target) return { found: await locateDevice(target.device) }
-    if ('image' in target) return { found: await locateImage(target.image) }
-    return { found: await locateHints(target.hints) }
+    if ('device' in target) return { found: await locateDevice(source, target.device) }
+    if ('image' in target) return { found: await locateImage(source, target.image) }
+    return { found: await locateHints(source, target.hints) }
   } catch (thrown) {
     if (['ENOENT', 'ENOTDIR', 'ENXIO', 'ENODEV'].includes(errnoOf(thrown))) return nothing
     throw thrown
@@ -42,11 +42,11 @@ export async function locate(target: StorageTarget, view: View): Promise<Located
 }
 
 async function locatePath(path: string, view: View): Promise<Located> {
-  const [resolved, stats] = await Promise.all([realpath(path), stat(path)])
-  const mount = mountAt(view, resolved, deviceId(stats.dev))
+  const [resolved, stats] = await Promise.all([view.source.realpath(path), view.source.stat(path)])
+  const mount = mountAt(view, resolved, stats.dev)
   if (mount === undefined) return nothing
   const id = view.blockDevice(mount)
-  const device = id === undefined ? undefined : readBlockDevice(id)
+  const device = id === undefined ? undefined : readBlockDevice(view.source, id)
   return device === undefined ? { found: [], mount } : { found: [device], mount }
 }
 
@@ -62,52 +62,59 @@ function mountAt(view: View, path: string, dev: string): MountEntry | undefined 
     .at(-1)
 }
 
-async function locateDevice(path: string): Promise<readonly (BlockDevice | Image)[]> {
-  const stats = await stat(path)
+async function locateDevice(source: StorageSource, path: string): Promise<readonly (BlockDevice | Image)[]> {
+  const stats = await source.stat(path)
   const id = blockId(stats)
-  if (id === undefined) return stats.isFile() ? imageOrLoops(await realpath(path), stats) : []
-  const device = readBlockDevice(id, path)
+  if (id === undefined) return stats.type === 'file' ? imageOrLoops(source, await source.realpath(path), stats) : []
+  const device = readBlockDevice(source, id, path)
   return device === undefined ? [] : [device]
 }
 
-async function locateImage(path: string): Promise<readonly (BlockDevice | Image)[]> {
-  const [resolved, stats] = await Promise.all([realpath(path), stat(path)])
-  return stats.isFile() ? imageOrLoops(resolved, stats) : []
+async function locateImage(source: StorageSource, path: string): Promise<readonly (BlockDevice | Image)[]> {
+  const [resolved, stats] = await Promise.all([source.realpath(path), source.stat(path)])
+  return stats.type === 'file' ? imageOrLoops(source, resolved, stats) : []
 }
 
 // A file with loop devices is used through them; without, it is the device.
-async function imageOrLoops(path: string, stats: fs.BigIntStats): Promise<readonly (BlockDevice | Image)[]> {
-  const loops = await readLoops()
+async function imageOrLoops(
+  source: StorageSource,
+  path: string,
+  stats: FileStats,
+): Promise<readonly (BlockDevice | Image)[]> {
+  const loops = await readLoops(source)
   const over = loops.filter(({ backing }) => backing?.dev === stats.dev && backing.ino === stats.ino)
-  const devices = over.map(({ id }) => readBlockDevice(id)).filter((device) => device !== undefined)
+  const devices = over.map(({ id }) => readBlockDevice(source, id)).filter((device) => device !== undefined)
   if (devices.length > 0) return devices
   const doubtful = loops.filter(
     ({ backing, readOnly, offset, size }) => backing === undefined && !readOnly && offset + size <= stats.size,
   )
-  return [{ id: `image:${deviceId(stats.dev)}:${stats.ino}`, path, stats, doubtful }]
+  return [{ id: `image:${stats.dev}:${stats.ino}`, path, stats, doubtful }]
 }
 
-async function locateHints(hints: DeviceHints): Promise<readonly (BlockDevice | Image)[]> {
-  const candidates = await candidatesOf(hints)
+async function locateHints(source: StorageSource, hints: DeviceHints): Promise<readonly (BlockDevice | Image)[]> {
+  const candidates = await candidatesOf(source, hints)
   return candidates.filter((candidate) => {
     if (!('attributes' in candidate)) return hints.serial === undefined && hints.wwn === undefined
-    return fitsSerial(candidate, hints.serial) && fitsWwn(candidate, hints.wwn) && fitsById(candidate, hints.byId)
+    return (
+      fitsSerial(candidate, hints.serial) && fitsWwn(candidate, hints.wwn) && fitsById(source, candidate, hints.byId)
+    )
   })
 }
 
 // The hint that names the fewest devices comes first, the others only have to fit. Names under by-id alone name none: udev's links are not proof.
-async function candidatesOf(hints: DeviceHints): Promise<readonly (BlockDevice | Image)[]> {
+async function candidatesOf(source: StorageSource, hints: DeviceHints): Promise<readonly (BlockDevice | Image)[]> {
   const named: (readonly (BlockDevice | Image)[])[] = []
-  if (hints.image !== undefined) named.push(await locateImage(hints.image))
-  if (hints.path !== undefined) named.push(await locateDevice(hints.path))
+  if (hints.image !== undefined) named.push(await locateImage(source, hints.image))
+  if (hints.path !== undefined) named.push(await locateDevice(source, hints.path))
   const [first, second] = named
   if (first !== undefined) {
     return second === undefined ? first : first.filter(({ id }) => second.some((other) => other.id === id))
   }
   if (hints.serial === undefined && hints.wwn === undefined) return []
-  return listNow('/sys/block')
-    .map((name) => readNow(`/sys/block/${name}/dev`)?.trim())
-    .map((id) => (id === undefined ? undefined : readBlockDevice(id)))
+  return source
+    .list('/sys/block')
+    .map((name) => source.text(`/sys/block/${name}/dev`)?.trim())
+    .map((id) => (id === undefined ? undefined : readBlockDevice(source, id)))
     .filter((device) => device !== undefined)
 }
 
@@ -124,9 +131,9 @@ function fitsWwn({ attributes }: BlockDevice, wwn: string | undefined): boolean 
 }
 
 // Any of the names may exist; those that do have to be this device.
-function fitsById({ id }: BlockDevice, names: readonly string[] | undefined): boolean {
+function fitsById(source: StorageSource, { id }: BlockDevice, names: readonly string[] | undefined): boolean {
   const linked = (names ?? [])
-    .map((name) => blockId(statNow(`/dev/disk/by-id/${name}`)))
+    .map((name) => blockId(source.node(`/dev/disk/by-id/${name}`)))
     .filter((link) => link !== undefined)
   return linked.every((link) => link === id)
 }
