@@ -243,6 +243,7 @@ export interface DeviceSnapshot {
   /**
    * Attributes below the device's directory in sysfs, those that exist: `diskseq`, `partition`, `start`, `dm/name`, `dm/uuid`, `loop/backing_file`,
    * `loop/offset`, `loop/sizelimit`, `md/level`, `device/vendor`, `device/model`, `device/serial`, `device/wwid`, `serial`, `wwid`, `queue/logical_block_size` …
+   * and for each partition of a disk `<name>/partition`, `<name>/start` and `<name>/size`.
    */
   readonly attributes: Readonly<Record<string, string>>
   /** Ids of the devices directly below: slaves, or the disk of a partition. */
@@ -251,11 +252,14 @@ export interface DeviceSnapshot {
   readonly holders: readonly string[]
   /** Kernel names of this disk's partitions. */
   readonly partitions: readonly string[]
-  /** The bytes of the ranges that `probeRanges` and `furtherRanges` name, or the reason why the device could not be read. */
+  /**
+   * The bytes of the ranges that `probeRanges` and `furtherRanges` name, or the reason why the device could not be read: `ENODATA` for those above to which no way
+   * up led, so that nobody looked at them.
+   */
   readonly probe: ReadResult<readonly ProbedRange[]>
   /** Where it is mounted in the host's own mount namespace. */
   readonly mounts: readonly MountSnapshot[]
-  /** Who else has it; only for the found devices, and only when not mounted in the host's own namespace. */
+  /** Who else has it; only for the top of what stands on the found device, and only when that is not mounted in the host's own namespace. */
   readonly users?: UsersSnapshot
   /** Processes that hold a flock on it now, such as a growth tool whose caller died; empty where they were not looked for, see {@link StorageRead.locks}. */
   readonly locks: readonly LockSnapshot[]

@@ -40,5 +40,8 @@ export const deviceAttributes: Readonly<Record<'' | 'dm' | 'loop' | 'md' | 'devi
   queue: ['logical_block_size'],
 }
 
+/** What is read of each partition of a disk: the attributes `<partition>/start` and so on of the disk, in units of 512 bytes. */
+export const partitionAttributes: readonly string[] = ['partition', 'start', 'size']
+
 /** The attributes that the kernel repeats in `uevent`, which is read in any case. */
 export const ueventAttributes: Readonly<Record<string, string>> = { diskseq: 'DISKSEQ', partition: 'PARTN' }

@@ -2,6 +2,7 @@ import { isExt, isJournalDevice, mmpRange, superblockIn } from '../filesystems/e
 import { fieldsOf } from '../filesystems/fields.ts'
 import type { Finding } from '../findings.ts'
 import type { DeviceSnapshot, ProbedRange } from '../hosts/host.ts'
+import { tableRanges } from './partition/ranges.ts'
 import { bytesAt } from './probe.ts'
 
 /** What a device holds, judged from both of its ends and from sysfs. */
@@ -99,7 +100,8 @@ export function identify(device: DeviceSnapshot): Content {
 
 /**
  * What the fixed ranges alone can name: the multiple-mount-protection block of an ext filesystem; what lies right behind a filesystem that is smaller than its device,
- * where a RAID's metadata stays when a member has been made larger; and, where the start shows nothing, the descriptors of optical media and JFS at 32 KiB.
+ * where a RAID's metadata stays when a member has been made larger; and, where the start shows no filesystem, the descriptors of optical media and JFS at 32 KiB, and
+ * the parts of a partition table that lie elsewhere. Asked again with what it named, until it names nothing more: each logical partition names only the next one.
  */
 export function furtherRanges(
   ranges: readonly ProbedRange[],
@@ -111,8 +113,22 @@ export function furtherRanges(
   const end = filesystemEnd(ranges)
   // The last 128 KiB of the device are read anyway.
   if (end !== undefined && end + 131_072n < size) further.push({ offset: end, length: behindLength })
-  if (end === undefined) further.push({ offset: 32_768n, length: 2048 })
-  return further.filter(({ offset, length }) => offset >= 0n && offset + BigInt(length) <= size)
+  if (end === undefined) further.push({ offset: 32_768n, length: 2048 }, ...tableRanges(within(ranges), size))
+  return further.filter(
+    ({ offset, length }) =>
+      offset >= 0n &&
+      offset + BigInt(length) <= size &&
+      !ranges.some((range) => range.offset === offset && range.bytes.length === length),
+  )
+}
+
+function within(ranges: readonly ProbedRange[]): (offset: bigint, length: number) => Uint8Array | undefined {
+  return (offset, length) => {
+    const range = ranges.find(
+      ({ offset: start, bytes }) => start <= offset && offset + BigInt(length) <= start + BigInt(bytes.length),
+    )
+    return range?.bytes.subarray(Number(offset - range.offset), Number(offset - range.offset) + length)
+  }
 }
 
 const behindLength = 131_072

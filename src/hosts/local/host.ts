@@ -2,15 +2,18 @@ import type { BatchExecutor, Progress } from '../batch.ts'
 import { runBatch, untilAborted } from '../batch.ts'
 import { checkArgv, checkExecOptions } from '../command.ts'
 import type { ExecResult, Host, ReadItem, ReadResult } from '../host.ts'
+import { readLvm } from '../storage/lvm.ts'
 import { readStorage } from '../storage/snapshot.ts'
+import type { StorageSource } from '../storage/source.ts'
 import { execute, type Machine } from './execute.ts'
 import { readBytes, readStat, readStatfs, readText, readTools } from './reads.ts'
-import { localSource } from './source.ts'
+import { localFiles } from './source.ts'
 
 /** The local host over the parts of the machine that tests replace. */
 export function hostOn(machine: Machine): Host {
+  const source: StorageSource = { ...localFiles, lvm: () => readLvm((argv) => execute(machine, argv, {}, undefined)) }
   const executor: BatchExecutor = {
-    read: (item) => read(item),
+    read: (item) => read(item, source),
     execute: (item, signal) => execute(machine, item.exec, item, signal),
   }
   return {
@@ -29,7 +32,7 @@ export function hostOn(machine: Machine): Host {
   }
 }
 
-function read(item: ReadItem): Promise<ReadResult<unknown>> {
+function read(item: ReadItem, source: StorageSource): Promise<ReadResult<unknown>> {
   switch (item.read) {
     case 'file':
       return readText(item)
@@ -42,7 +45,7 @@ function read(item: ReadItem): Promise<ReadResult<unknown>> {
     case 'tools':
       return readTools(item)
     case 'storage':
-      return readStorage(localSource, item)
+      return readStorage(source, item)
     default:
       return item satisfies never
   }

@@ -6,8 +6,8 @@ import { readStatfs } from './reads.ts'
 import { observeSystem } from './system.ts'
 import { usersOfDevice, usersOfImage } from './users.ts'
 
-/** The files of this machine; starts no process. */
-export const localSource: StorageSource = {
+/** The files of this machine; starts no process, but for LVM. */
+export const localFiles: Omit<StorageSource, 'lvm'> = {
   system: observeSystem,
   text: readNow,
   bytes: bytesNow,

@@ -1,5 +1,5 @@
 import { type Bytes, bytes } from '../../size.ts'
-import { deviceAttributes, parseUevent, parseUnitSerial, ueventAttributes } from '../sysfs.ts'
+import { deviceAttributes, parseUevent, parseUnitSerial, partitionAttributes, ueventAttributes } from '../sysfs.ts'
 import { blockId, type StorageSource } from './source.ts'
 
 /** What sysfs tells of a block device. */
@@ -31,7 +31,11 @@ export function readBlockDevice(source: StorageSource, id: string, given?: strin
   const name = uevent.get('DEVNAME')
   if (name === undefined || sectors === undefined || !/^\d+$/.test(sectors)) return undefined
   const { path, node } = nodeOf(source, id, name, given)
-  const attributes = readAttributes(source, directory, entries, uevent)
+  const partitions = [...entries].filter((entry) => isPartition(source, directory, entry, name))
+  const attributes = {
+    ...readAttributes(source, directory, entries, uevent),
+    ...partitionsOf(source, directory, partitions),
+  }
   return {
     ...{ id, name: name.replaceAll('/', '!'), path, node, attributes },
     // The kernel counts in units of 512 bytes, whatever the device's own sectors are.
@@ -39,12 +43,23 @@ export function readBlockDevice(source: StorageSource, id: string, given?: strin
     readOnly: attributes['ro'] === '1',
     below: belowOf(source, directory, entries),
     holders: entries.has('holders') ? source.list(`${directory}/holders`) : [],
-    partitions: [...entries].filter((entry) => isPartition(source, directory, entry, name)),
+    partitions,
   }
 }
 
 function isPartition(source: StorageSource, directory: string, entry: string, disk: string): boolean {
   return entry.startsWith(disk.replaceAll('/', '!')) && source.text(`${directory}/${entry}/partition`) !== undefined
+}
+
+/** Where the partitions of a disk are, so that it is known which one is the last. */
+function partitionsOf(source: StorageSource, directory: string, names: readonly string[]): Record<string, string> {
+  const paths = names.flatMap((name) => partitionAttributes.map((attribute) => `${name}/${attribute}`))
+  return Object.fromEntries(
+    paths.flatMap((path) => {
+      const text = source.text(`${directory}/${path}`)?.trim()
+      return text === undefined ? [] : [[path, text]]
+    }),
+  )
 }
 
 function belowOf(source: StorageSource, directory: string, entries: ReadonlySet<string>): readonly string[] {

@@ -38,6 +38,8 @@ export interface StorageSource {
   probe(path: string, size: bigint, identity: string): Promise<StorageSnapshot['devices'][number]['probe']>
   usersOfDevice(device: BlockDevice, view: View): Promise<UsersSnapshot>
   usersOfImage(image: Image, locked: boolean, view: View): Promise<UsersSnapshot>
+  /** What LVM reports; only asked when a device carries its mark. */
+  lvm(): Promise<ReadResult<string>>
 }
 
 /** The id of a block device by the stat of its node; undefined for anything else. */
