@@ -39,7 +39,8 @@ export const findingCodes = {
   'filesystem-damaged': 'The filesystem has recorded errors, or its superblock does not fit its checksum.',
   'filesystem-larger-than-device': 'The filesystem is larger than its device: the device was truncated.',
   'unsupported-feature': 'The filesystem or a layer below it has a feature with which this growth is not possible.',
-  'duplicate-uuid': 'Something else on the host has the same UUID: another mounted filesystem, physical volume or volume group.',
+  'duplicate-uuid':
+    'Something else on the host has the same UUID: another mounted filesystem, physical volume or volume group.',
   'at-maximum': 'What is left on the device is too little for the filesystem to use.',
   'ext4-meta-bg-conversion': 'The growth converts the filesystem to meta_bg: a permanent change of its features.',
   'extents-elsewhere':

@@ -2,6 +2,7 @@ import { isExt, isJournalDevice, mmpRange, superblockIn } from '../filesystems/e
 import { fieldsOf } from '../filesystems/fields.ts'
 import type { Finding } from '../findings.ts'
 import type { DeviceSnapshot, ProbedRange } from '../hosts/host.ts'
+import { luksRange } from './luks/header.ts'
 import { tableRanges } from './partition/ranges.ts'
 import { bytesAt } from './probe.ts'
 
@@ -110,6 +111,8 @@ export function furtherRanges(
   const further: { offset: bigint; length: number }[] = []
   const mmp = mmpRange(ranges)
   if (mmp !== undefined) further.push(mmp)
+  const luks = luksRange(ranges)
+  if (luks !== undefined) further.push(luks)
   const end = filesystemEnd(ranges)
   // The last 128 KiB of the device are read anyway.
   if (end !== undefined && end + 131_072n < size) further.push({ offset: end, length: behindLength })

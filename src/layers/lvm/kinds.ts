@@ -1,0 +1,48 @@
+import type { LogicalVolume } from './report.ts'
+
+/** What the first bit of `lv_attr` says (lvs(8)), for all that is not a plain volume. */
+const kinds: Readonly<Record<string, string>> = {
+  C: 'a cached volume',
+  m: 'a mirror',
+  M: 'a mirror',
+  o: 'the origin of a snapshot, which can be resized only while it is inactive',
+  O: 'the origin of a snapshot that is being merged',
+  r: 'a RAID volume, which needs room on every leg',
+  R: 'a RAID volume, which needs room on every leg',
+  s: 'a snapshot',
+  S: 'a snapshot that is being merged',
+  p: 'being moved by pvmove',
+  v: 'a virtual volume',
+  V: 'a thin or VDO volume, whose size promises room that its pool need not have',
+  t: 'a thin pool',
+  d: 'a VDO pool',
+  c: 'being converted',
+}
+
+/** What it is when it is no volume that is grown here: its data must lie in extents of physical volumes, one after the other or striped. */
+export function specialKind({ attributes, segments }: LogicalVolume): string | undefined {
+  const [kind = ''] = attributes
+  if (kind !== '-') return kinds[kind] ?? 'of a kind that is not handled'
+  const other = segments.find(({ type }) => type !== 'linear' && type !== 'striped')
+  if (other !== undefined) return `of the type ${other.type}`
+  if (segments.some(({ on }) => on.some((place) => !place.startsWith('/')))) return 'partly on other logical volumes'
+  return segments.length === 0 ? 'without a segment' : undefined
+}
+
+/** What a hidden volume is a part of, by the ends of names and UUIDs that LVM gives them; `undefined` for a volume of the user's. */
+export function hiddenPart(dmName: string, dmUuid: string): string | undefined {
+  const [, layer] = /^LVM-[A-Za-z0-9]{64}-(.+)$/.exec(dmUuid) ?? []
+  const text =
+    layer ??
+    /_(r(?:image|meta)_\d+|tdata|tmeta|cdata|cmeta|cvol|vdata|corig|wcorig|mimage_\d+|mlog|imeta|iorig)$/.exec(
+      dmName,
+    )?.[1]
+  if (text === undefined) return undefined
+  if (/^t(?:data|meta|pool)$|^pool$/.test(text)) return 'a thin pool'
+  if (/^r(?:image|meta)/.test(text)) return 'a RAID volume'
+  if (text === 'real' || text === 'cow') return 'a volume with a snapshot'
+  if (/^(?:cdata|cmeta|cvol|corig|wcorig|cpool)$/.test(text)) return 'a cached volume'
+  if (/^m(?:image|log)/.test(text)) return 'a mirror'
+  if (/^v(?:data|pool)/.test(text)) return 'a VDO pool'
+  return 'another logical volume'
+}
