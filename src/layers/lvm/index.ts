@@ -110,9 +110,8 @@ function grow(device: DeviceSnapshot, snapshot: StorageSnapshot, context: Growth
     const needed = short.device.size
     return refused(truncated(device, needed, availableOf(short.device, below, context) ?? 0n, blocker))
   }
-  const part = volume === undefined ? hiddenPart(nameOf(device), uuidOf(device)) : undefined
   const layered = /^LVM-[A-Za-z0-9]{64}-./.test(uuidOf(device))
-  const kind = layered || volume === undefined ? `part of ${part ?? 'another logical volume'}` : specialKind(volume)
+  const kind = layered || volume === undefined ? `part of ${hiddenPart(device)}` : specialKind(volume)
   if (volume === undefined || kind !== undefined) {
     return special(device, snapshot, context, rooms, kind ?? 'hidden', blocker)
   }

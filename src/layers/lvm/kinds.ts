@@ -1,3 +1,5 @@
+import type { DeviceSnapshot } from '../../hosts/host.ts'
+import { nameOf, uuidOf } from '../mapped.ts'
 import type { LogicalVolume } from './report.ts'
 
 /** What the first bit of `lv_attr` says (lvs(8)), for all that is not a plain volume. */
@@ -29,15 +31,13 @@ export function specialKind({ attributes, segments }: LogicalVolume): string | u
   return segments.length === 0 ? 'without a segment' : undefined
 }
 
-/** What a hidden volume is a part of, by the ends of names and UUIDs that LVM gives them; `undefined` for a volume of the user's. */
-export function hiddenPart(dmName: string, dmUuid: string): string | undefined {
-  const [, layer] = /^LVM-[A-Za-z0-9]{64}-(.+)$/.exec(dmUuid) ?? []
-  const text =
-    layer ??
-    /_(r(?:image|meta)_\d+|tdata|tmeta|cdata|cmeta|cvol|vdata|corig|wcorig|mimage_\d+|mlog|imeta|iorig)$/.exec(
-      dmName,
-    )?.[1]
-  if (text === undefined) return undefined
+const hiddenName =
+  /_(r(?:image|meta)_\d+|t(?:data|meta)|c(?:data|meta|vol|orig)|wcorig|vdata|m(?:image_\d+|log)|i(?:meta|orig))$/
+
+/** What a hidden volume is a part of, by the ends that LVM gives to UUIDs and names. */
+export function hiddenPart(device: DeviceSnapshot): string {
+  const [, layer] = /^LVM-[A-Za-z0-9]{64}-(.+)$/.exec(uuidOf(device)) ?? []
+  const text = layer ?? hiddenName.exec(nameOf(device))?.[1] ?? ''
   if (/^t(?:data|meta|pool)$|^pool$/.test(text)) return 'a thin pool'
   if (/^r(?:image|meta)/.test(text)) return 'a RAID volume'
   if (text === 'real' || text === 'cow') return 'a volume with a snapshot'
