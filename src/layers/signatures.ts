@@ -117,11 +117,13 @@ export function furtherRanges(
   // The last 128 KiB of the device are read anyway.
   if (end !== undefined && end + 131_072n < size) further.push({ offset: end, length: behindLength })
   if (end === undefined) further.push({ offset: 32_768n, length: 2048 }, ...tableRanges(within(ranges), size))
-  return further.filter(
-    ({ offset, length }) =>
-      offset >= 0n &&
-      offset + BigInt(length) <= size &&
-      !ranges.some((range) => range.offset === offset && range.bytes.length === length),
+  return further.filter(({ offset, length }) => offset >= 0n && offset + BigInt(length) <= size)
+}
+
+/** Those of {@link furtherRanges} that are not among the ranges yet: what to read next, until there is nothing more. */
+export function unreadRanges(ranges: readonly ProbedRange[], size: bigint): ReturnType<typeof furtherRanges> {
+  return furtherRanges(ranges, size).filter(
+    ({ offset, length }) => !ranges.some((range) => range.offset === offset && range.bytes.length === length),
   )
 }
 

@@ -2,7 +2,7 @@ import { VolumeExpansionError } from '../errors.ts'
 import type { FilesystemResizer, FilesystemState } from '../filesystems/filesystem.ts'
 import type { Finding } from '../findings.ts'
 import type { DeviceSnapshot, StorageSnapshot } from '../hosts/host.ts'
-import type { Layer, LayerState } from './layer.ts'
+import type { Layer, LayerKind, LayerState } from './layer.ts'
 import { contentFindings, identify } from './signatures.ts'
 
 /** A layer that was found on a device, with what measures and grows it. */
@@ -34,10 +34,20 @@ export interface Recognisers {
   readonly resizers: readonly FilesystemResizer[]
 }
 
-/** Builds the stack above and below the device with the id `top`. Pure. */
-export function stackOf(snapshot: StorageSnapshot, top: string, host: string, recognisers: Recognisers): Stack {
+/**
+ * Builds the stack below and on the device with the id `top`. Pure.
+ *
+ * @param stuck why the way up went no further: then there is no filesystem to speak of
+ */
+export function stackOf(
+  snapshot: StorageSnapshot,
+  top: string,
+  host: string,
+  recognisers: Recognisers,
+  stuck: readonly Finding[] = [],
+): Stack {
   const layers: StackedLayer[] = []
-  const findings: Finding[] = []
+  const findings: Finding[] = [...stuck]
   for (const device of fromBelow(snapshot, top)) {
     const layer = recognisers.layers.find((candidate) => candidate.detect(device, snapshot))
     if (layer === undefined) {
@@ -45,22 +55,69 @@ export function stackOf(snapshot: StorageSnapshot, top: string, host: string, re
         code: 'unhandled-content',
         severity: 'blocker',
         layer: 'device',
-        message: `${device.path} (${device.name}) is a kind of device that is not handled.`,
+        message: `${device.path} is ${kindOf(device)}, which is not handled.`,
         remedy: 'Grow what is below the filesystem with the tools of that layer, then run this again.',
       })
       continue
     }
-    layers.push({ layer, device, state: { ...layer.measure(device, snapshot), host } })
+    const below = layers.filter((entry) => device.below.includes(entry.device.id)).map(({ state }) => state.id)
+    layers.push({ layer, device, state: { ...layer.measure(device, snapshot), host, below } })
   }
+  findings.push(...layers.flatMap(({ layer, device }) => contradictions(layer.kind, device, snapshot)))
+  if (stuck.length > 0) return { layers, findings }
   const device = snapshot.devices.find(({ id }) => id === top)
   if (device === undefined) return { layers, findings }
   const held = contentFindings(device, identify(device))
-  if (held.length > 0) return { layers, findings: [...findings, ...held] }
+  if (held.length > 0) return { layers, findings: [...findings, ...usedRaw(device), ...held] }
   const resizer = recognisers.resizers.find((candidate) => candidate.detect(device))
   if (resizer === undefined) return { layers, findings: [...findings, ...contentFindings(device, { kind: 'unknown' })] }
   const below = layers.filter((layer) => layer.device === device).map(({ state }) => state.id)
   const filesystem = measured(resizer, device, snapshot, host, below)
   return 'code' in filesystem ? { layers, findings: [...findings, filesystem] } : { layers, filesystem, findings }
+}
+
+/** Layers whose mark is in what is below them. A RAID's metadata behind a partition table says that something else owns the disk as well. */
+const marked: ReadonlySet<LayerKind> = new Set<LayerKind>(['partition', 'luks', 'lvm'])
+
+function contradictions(kind: LayerKind, device: DeviceSnapshot, snapshot: StorageSnapshot): readonly Finding[] {
+  if (!marked.has(kind)) return []
+  return device.below.flatMap((id) => {
+    const below = snapshot.devices.find((candidate) => candidate.id === id)
+    const content = below === undefined ? undefined : identify(below)
+    if (below === undefined || content === undefined) return []
+    return content.kind === 'unhandled' || content.kind === 'ambiguous' ? contentFindings(below, content) : []
+  })
+}
+
+/** Names a device that no layer knows. */
+function kindOf({ name, attributes }: DeviceSnapshot): string {
+  const level = attributes['md/level']?.trim()
+  if (level !== undefined) return `a Linux RAID (md, ${level})`
+  if (name.startsWith('drbd')) return 'a DRBD device'
+  if (name.startsWith('bcache')) return 'a bcache device'
+  if (/^zd\d/.test(name)) return 'a ZFS volume'
+  const uuid = attributes['dm/uuid']
+  if (uuid !== undefined || attributes['dm/name'] !== undefined) {
+    return `a mapping of device-mapper (${attributes['dm/name'] ?? name}${uuid === undefined || uuid === '' ? '' : `, ${uuid}`})`
+  }
+  return `a kind of device (${name})`
+}
+
+/** Swap, and whatever has a device without a filesystem: databases, virtual machines. */
+function usedRaw({ path, users }: DeviceSnapshot): readonly Finding[] {
+  const blocked = (message: string, remedy: string): readonly Finding[] => [
+    { code: 'unhandled-content', severity: 'blocker', layer: 'device', message, remedy },
+  ]
+  if (users?.swap === true) {
+    return blocked(`${path} is active swap space.`, 'Swap is made anew, not grown: swapoff, mkswap, swapon.')
+  }
+  const writers = (users?.openers ?? []).filter(({ writable }) => writable)
+  if (writers.length === 0) return []
+  const names = writers.map(({ pid, command }) => `${command} (pid ${pid})`).join(', ')
+  return blocked(
+    `${path} is used as it is, without a filesystem, by ${names}.`,
+    'Grow what that program keeps on it with its own means.',
+  )
 }
 
 function measured(

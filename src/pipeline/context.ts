@@ -1,4 +1,5 @@
 import type { VolumeHandle, VolumeState } from '../expander.ts'
+import type { Finding } from '../findings.ts'
 import type { Host, StorageSnapshot, StorageTarget, ToolsValue } from '../hosts/host.ts'
 import type { Stack } from '../layers/stack.ts'
 import type { ManagedVolume } from '../services/managed.ts'
@@ -19,6 +20,10 @@ export interface StorageObservation {
   readonly snapshot: StorageSnapshot
   /** Id of the device that the filesystem is on. */
   readonly top: string
+  /** Why the way from what was named up to the filesystem could not be gone to its end. */
+  readonly stuck: readonly Finding[]
+  /** Ids of the devices that the volume is; empty without a volume. */
+  readonly volumeDevices: readonly string[]
   readonly tools: ToolsValue
   /** The volume below, where there is one. */
   readonly backend?: BackendObservation
@@ -27,4 +32,8 @@ export interface StorageObservation {
 /** What `observeLayers()` adds: the layers and the filesystem, measured. */
 export interface StackObservation extends Stack {
   readonly storage: StorageObservation
+  /** The keys of encrypted layers, by the id of the layer: those that were asked for, and open it. */
+  readonly keys?: ReadonlyMap<string, Uint8Array>
+  /** What asking for keys found. */
+  readonly keyFindings?: readonly Finding[]
 }

@@ -5,7 +5,7 @@ import type { LayerState } from '../layers/layer.ts'
 import { type HeldLock, processLocks } from '../services/lock.ts'
 import type { Bytes } from '../size.ts'
 import { approvedTarget, requireFresh, sealPlan } from './approval.ts'
-import { draftFor } from './draft.ts'
+import { type Draft, draftFor } from './draft.ts'
 import type { ExpansionEvent, NewEvent } from './events.ts'
 import type { Action, Plan, RunOptions, Timeouts } from './plan.ts'
 import type { ActionReport, Report } from './report.ts'
@@ -101,7 +101,7 @@ async function observeAndPlan(
     if (session.signal.aborted) throw abortedError(session.signal, 'pipeline', 'unchanged')
     if (parts.observe !== undefined) context = { ...context, ...(await parts.observe(context, session)) }
   }
-  const planned = makePlan(active, context, input, session)
+  const planned = await proven(active, context, input, session)
   session.publish({ type: 'observed', layers: planned.plan.layers })
   if (input.approved !== undefined) requireFresh(input.approved, planned.plan)
   session.publish({ type: 'planned', plan: planned.plan })
@@ -111,7 +111,28 @@ async function observeAndPlan(
   return planned
 }
 
-function makePlan(active: readonly StepSlot[], context: object, input: RunOptions, session: Session): Planned {
+/** Plans, has proven what the plan needs, and plans again with that. */
+async function proven(
+  active: readonly StepSlot[],
+  observed: object,
+  input: RunOptions,
+  session: Session,
+): Promise<Planned> {
+  let { planned, draft } = makePlan(active, observed, input, session)
+  for (const { parts } of active) {
+    if (parts.prove === undefined) continue
+    const found = await parts.prove(planned.context, draft, session)
+    if (found !== undefined) ({ planned, draft } = makePlan(active, { ...planned.context, ...found }, input, session))
+  }
+  return planned
+}
+
+function makePlan(
+  active: readonly StepSlot[],
+  context: object,
+  input: RunOptions,
+  session: Session,
+): { readonly planned: Planned; readonly draft: Draft } {
   const draft = draftFor(input, input.approved === undefined ? undefined : approvedTarget(input.approved))
   const layers: LayerState[] = []
   const findings: Finding[] = []
@@ -139,7 +160,7 @@ function makePlan(active: readonly StepSlot[], context: object, input: RunOption
     blocked: judged.some(({ severity }) => severity === 'blocker'),
     observedAt: session.clock.date().toISOString(),
   })
-  return { plan, prepared, context }
+  return { planned: { plan, prepared, context }, draft }
 }
 
 function plainAction(step: string): Action {

@@ -28,11 +28,16 @@ export interface GrowthResult {
 /** How often a running tool's progress is measured, in milliseconds. */
 const progressInterval = 500
 
-/** What a layer or resizer is told about who else has the volume. */
-export function growthContext(stack: StackObservation, draft: PlanDraft, available: Bytes): GrowthContext {
+/** What a layer or resizer is told about who else has the volume. Nobody has a say about disks that are not the volume's. */
+export function growthContext(
+  stack: StackObservation,
+  draft: PlanDraft,
+  available: Bytes,
+  onVolume = true,
+): GrowthContext {
   const backend = stack.storage.backend
   const context = { available, offline: draft.options.offline === true }
-  if (backend === undefined) return context
+  if (backend === undefined || !onVolume) return context
   const { users } = backend.state
   const others = (users ?? []).filter(({ isDevice }) => isDevice !== true).map(({ description }) => description)
   return { ...context, backendUsers: { known: users !== undefined, others } }
@@ -231,7 +236,7 @@ async function settle(payload: GrowthPayload, stack: StackObservation, services:
     what: `${state.label} to show ${formatSize(growth.after)}`,
     layer: state.kind,
     read: async () => {
-      const snapshot = await observeAgain(stack, services)
+      const snapshot = await observeAgain(stack, services, growth.repeats === true ? payload : undefined)
       const size = snapshot === undefined ? undefined : measuredIn(snapshot, payload)
       return snapshot === undefined || size === undefined ? undefined : { snapshot, size }
     },
@@ -245,11 +250,21 @@ async function settle(payload: GrowthPayload, stack: StackObservation, services:
   })
 }
 
-async function observeAgain(stack: StackObservation, services: StepServices): Promise<StorageSnapshot | undefined> {
+/** @param repeated whose commands are run again before the look, with the expectations that they need */
+async function observeAgain(
+  stack: StackObservation,
+  services: StepServices,
+  repeated?: GrowthPayload,
+): Promise<StorageSnapshot | undefined> {
   const { host, target } = stack.storage
-  const reading = host.batch([{ read: 'storage', at: target }] as const, { signal: services.signal })
-  const [look] = await patiently(host, services, reading)
-  return look.ok ? look.value : undefined
+  const look: BatchItem = { read: 'storage', at: target }
+  const { expect = [], commands = [] } = repeated?.growth ?? {}
+  const reading: Promise<readonly BatchResult<BatchItem>[]> = host.batch([...expect, ...commands, look], {
+    signal: services.signal,
+  })
+  const results = await patiently(host, services, reading)
+  if (repeated !== undefined) refuseUnexpected(repeated, results)
+  return snapshotOf(results.at(-1))
 }
 
 function snapshotOf(result: BatchResult<BatchItem> | undefined): StorageSnapshot | undefined {

@@ -64,6 +64,15 @@ export interface StepParts<Input, Needs, Adds, Payload, Result> {
   readonly observe?: (context: Input & Needs, services: StepServices) => Promise<Adds>
   /** Pure. A step that acts and has no `plan` acts once, always. */
   readonly plan?: (context: Input & Needs & Adds, draft: PlanDraft) => PlanPart<Payload>
+  /**
+   * Proves what only the plan shows to be needed, such as a key; touches nothing. What it returns replaces parts of the context, and all is planned once more.
+   * Undefined: nothing is missing.
+   */
+  readonly prove?: (
+    context: Input & Needs & Adds,
+    draft: PlanDraft,
+    services: StepServices,
+  ) => Promise<Partial<Needs & Adds> | undefined>
   /** Does one planned action. */
   readonly act?: (payload: Payload, context: Input & Needs & Adds, services: StepServices) => Promise<Result>
   /** Measures again, and returns the layers as they are now; throws `verification-failed` when they are not as planned. */
@@ -103,7 +112,7 @@ export function defineStep<
   Result = void,
 >(parts: StepParts<Input, Needs, Adds, Payload, Result>): Step<Input, Needs, Adds> {
   if (typeof parts.name !== 'string' || parts.name === '') throw new TypeError('A step has a name.')
-  for (const part of ['observe', 'plan', 'act', 'verify'] as const) {
+  for (const part of ['observe', 'plan', 'prove', 'act', 'verify'] as const) {
     if (parts[part] !== undefined && typeof parts[part] !== 'function') {
       throw new TypeError(`The part ${part} of the step ${parts.name} is not a function.`)
     }

@@ -1,5 +1,6 @@
 import { VolumeExpansionError } from '../errors.ts'
 import type { DeviceSnapshot, Host, ReadResult, StorageSnapshot, StorageTarget, ToolsValue } from '../hosts/host.ts'
+import { mapOf, topOf } from '../layers/top.ts'
 import { pollUntil } from '../wait.ts'
 import type { BackendObservation, StorageObservation } from './context.ts'
 import { patiently } from './patience.ts'
@@ -11,6 +12,12 @@ const growthTools = [
   'e2fsck',
   'xfs_growfs',
   'losetup',
+  'sfdisk',
+  'resizepart',
+  'cryptsetup',
+  'lvm',
+  'multipathd',
+  'dmsetup',
   'flock',
   'unshare',
   'mount',
@@ -91,13 +98,15 @@ async function look(
     both === undefined ? host.batch([read, tools] as const, options) : host.batch([read, tools, both] as const, options)
   const [storage, found, expected] = await patiently(host, services, looking)
   if (!storage.ok) throw unreadable(host, target, storage.message)
-  const top = onlyOne(storage.value, host, target, backend)
+  const start = onlyOne(storage.value, host, target, backend)
+  const { id: top, findings: stuck } = 'path' in target ? { id: start, findings: [] } : topOf(storage.value, start)
   if (expected !== undefined) {
     if (!expected.ok) throw unreadable(host, target, expected.message)
     requireVolumeBelow(storage.value, top, expected.value, host, backend)
   }
   const available: ToolsValue = found.ok ? found.value : {}
-  const observation = { host, target, snapshot: storage.value, top, tools: available }
+  const volumeDevices = backend === undefined ? [] : (expected?.ok === true ? expected.value : storage.value).found
+  const observation = { host, target, snapshot: storage.value, top, stuck, volumeDevices, tools: available }
   return backend === undefined ? observation : { ...observation, backend }
 }
 
@@ -126,6 +135,8 @@ function onlyOne(
     })
   }
   if (others.length > 0) {
+    const map = mapOf(snapshot, snapshot.found)
+    if (map !== undefined) return map
     const names = snapshot.found.map((id) => snapshot.devices.find((device) => device.id === id)?.path ?? id)
     throw new VolumeExpansionError(
       'ambiguous',
@@ -148,7 +159,7 @@ function requireVolumeBelow(
   backend: BackendObservation | undefined,
 ): void {
   const below = disksOf(snapshot, top)
-  if (below.some((id) => expected.found.includes(id))) return
+  if (reachable(snapshot, top).some(({ id }) => expected.found.includes(id))) return
   const paths = (ids: readonly string[], from: StorageSnapshot): string =>
     ids.map((id) => from.devices.find((device) => device.id === id)?.path ?? id).join(', ') || 'nothing'
   throw new VolumeExpansionError(

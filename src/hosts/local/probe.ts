@@ -1,6 +1,6 @@
 import * as fs from 'node:fs'
 import { probeRanges, resolveRange } from '../../layers/probe.ts'
-import { furtherRanges } from '../../layers/signatures.ts'
+import { unreadRanges } from '../../layers/signatures.ts'
 import { failure, readFailure } from '../errno.ts'
 import type { ProbedRange, ReadResult } from '../host.ts'
 import { identityOf } from '../storage/source.ts'
@@ -24,7 +24,7 @@ export async function probe(path: string, size: bigint, identity: string): Promi
       const fixed = probeRanges.map((range) => resolveRange(range, size)).filter((range) => range !== undefined)
       const ranges = [...(await readRanges(fd, fixed))]
       for (let pass = 0; pass < mostPasses; pass += 1) {
-        const further = await readRanges(fd, furtherRanges(ranges, size))
+        const further = await readRanges(fd, unreadRanges(ranges, size))
         if (further.length === 0) break
         ranges.push(...further)
       }

@@ -20,7 +20,8 @@ function isMapped({ attributes }: DeviceSnapshot): boolean {
   return ['partition', 'dm/uuid', 'dm/name', 'md/level'].some((name) => attributes[name] !== undefined)
 }
 
-const identityAttributes = ['diskseq', 'serial', 'wwid', 'device/serial', 'device/wwid', 'loop/backing_file'] as const
+const serials = ['serial', 'wwid', 'device/serial', 'device/wwid'] as const
+const identityAttributes = ['diskseq', ...serials, 'loop/backing_file'] as const
 
 function measure(candidate: DeviceSnapshot): LayerState {
   const { id, path, size, readOnly, attributes } = candidate
@@ -73,22 +74,28 @@ function grow(
         summary: `wait until ${candidate.path} shows ${formatSize(after)}`,
       }
     case 'command': {
-      const { command, tools, summary, capability } = refresh
-      const allowed = ((system.capabilities >> capability.bit) & 1n) === 1n
+      const { command, tools, summary, capability, repeats } = refresh
+      const allowed =
+        ((system.capabilities >> capability.bit) & 1n) === 1n || (capability.orRoot === true && system.uid === 0)
       const findings = allowed ? [] : [notAllowed(candidate, summary, capability.name)]
-      return { after, findings, expect: expectations(candidate, transport), commands: [command], tools, summary }
+      const expect = expectations(candidate, transport)
+      const waits = repeats === true ? { settles: true, repeats } : {}
+      return { after, findings, expect, commands: [command], tools, summary, ...waits }
     }
     default:
       return refresh satisfies never
   }
 }
 
+/** That it still is the same disk. diskseq, since kernel 5.15, is another number for another disk; serial numbers tell them apart on older kernels, too. */
 function expectations(candidate: DeviceSnapshot, transport: Transport): readonly ExpectItem[] {
-  const own = transport.expect?.(candidate) ?? []
-  const diskseq = candidate.attributes['diskseq']?.trim()
-  // Since kernel 5.15; another disk, or another file in the same loop device, has another number.
-  if (diskseq === undefined) return own
-  return [{ expect: { read: 'file', path: `/sys/class/block/${candidate.name}/diskseq` }, equals: diskseq }, ...own]
+  const directory = `/sys/class/block/${candidate.name}`
+  const marks = [...serials, 'diskseq'].flatMap((attribute): readonly ExpectItem[] => {
+    const equals = candidate.attributes[attribute]?.trim() ?? ''
+    return equals === '' ? [] : [{ expect: { read: 'file', path: `${directory}/${attribute}` }, equals }]
+  })
+  const number: ExpectItem = { expect: { read: 'file', path: `${directory}/dev` }, equals: candidate.id }
+  return [number, ...marks, ...(transport.expect?.(candidate) ?? [])]
 }
 
 function blocker(code: FindingCode, candidate: DeviceSnapshot, message: string, remedy: string): Finding {
@@ -127,6 +134,6 @@ function notAllowed(candidate: DeviceSnapshot, what: string, capability: string)
     'permission-denied',
     candidate,
     `${what} needs ${capability}, which the user of the host does not have.`,
-    `Run it as root or with ${capability}, or grow the file while no loop device has it.`,
+    `Run it as root or with ${capability}, or let somebody who may do it.`,
   )
 }

@@ -11,7 +11,9 @@ export type Refresh =
       readonly tools: readonly ToolNeed[]
       readonly summary: string
       /** Number of the Linux capability without which the command fails (linux/capability.h). */
-      readonly capability: { readonly name: string; readonly bit: bigint }
+      readonly capability: { readonly name: string; readonly bit: bigint; readonly orRoot?: boolean }
+      /** Whether it only asks again, and the volume's backend may not have told everybody yet: then it is repeated until the size shows. */
+      readonly repeats?: boolean
     }
 
 /** Devices that reach their volume in the same way. */
@@ -75,6 +77,71 @@ const loop: Transport = {
     }),
 }
 
+/** Files in sysfs that take a 1, and whoever owns them may write it: root does. */
+const sysfsTools: readonly ToolNeed[] = [{ name: 'sh', packages: 'dash or bash' }]
+const sysfsRight = { name: 'CAP_DAC_OVERRIDE', bit: 1n, orRoot: true } as const
+
+const writeOne = [
+  'status=1',
+  // Patterns that fit nothing stay as they are.
+  'for file; do [ -e "$file" ] || continue; echo 1 > "$file" && status=0 || exit 1; done',
+  '[ "$status" = 0 ] || echo "there is nothing to ask: $*" >&2',
+  'exit "$status"',
+].join('\n')
+
+const writeOneToControllers = `set -- "$1"/rescan_controller "$1"/nvme*/rescan_controller\n${writeOne}`
+
+function asked(script: string, path: string, summary: string): Refresh {
+  return {
+    by: 'command',
+    // Writes nothing to the disk and does the same however often it is run, so that it is neither detached nor locked.
+    command: { exec: ['sh', '-c', script, 'sh', path] },
+    tools: sysfsTools,
+    summary,
+    capability: sysfsRight,
+    repeats: true,
+  }
+}
+
+/**
+ * Disks of the SCSI layer: SAS, SATA, USB, Fibre Channel, iSCSI, virtio-scsi. Rescanning the one device reads its capacity anew (drivers/scsi/scsi_sysfs.c), which is also
+ * what a rescan of a whole iSCSI session does to the disks that it knows already.
+ */
+const scsi: Transport = {
+  name: 'scsi',
+  detect: ({ kind, name }) => kind === 'block' && /^sd[a-z]+$/.test(name),
+  capacity: (_device, volume) => wholeSectors(volume),
+  refresh: ({ name, path }) => asked(writeOne, `/sys/class/block/${name}/device/rescan`, `rescan ${path}`),
+}
+
+/**
+ * NVMe namespaces. What is below is the controller, or, where the kernel joins the paths to a namespace by itself, the subsystem with all of its controllers.
+ */
+const nvme: Transport = {
+  name: 'nvme',
+  detect: ({ kind, name }) => kind === 'block' && /^nvme\d+n\d+$/.test(name),
+  capacity: (_device, volume) => wholeSectors(volume),
+  refresh: ({ name, path }) =>
+    asked(writeOneToControllers, `/sys/class/block/${name}/device`, `rescan the controllers of ${path}`),
+}
+
+/** Images that the kernel maps itself (krbd). A watch tells it of a new size; asking makes sure of that. */
+const rbd: Transport = {
+  name: 'rbd',
+  detect: ({ kind, name }) => kind === 'block' && /^rbd\d+$/.test(name),
+  capacity: (_device, volume) => wholeSectors(volume),
+  refresh: ({ name, path }) =>
+    asked(writeOne, `/sys/bus/rbd/devices/${name.slice('rbd'.length)}/refresh`, `refresh ${path}`),
+}
+
+/** virtio-blk: the hypervisor raises a configuration change, and the kernel takes the new size. There is nothing to ask. */
+const virtio: Transport = {
+  name: 'virtio',
+  detect: ({ kind, name }) => kind === 'block' && /^vd[a-z]+$/.test(name),
+  capacity: (_device, volume) => wholeSectors(volume),
+  refresh: () => ({ by: 'waiting' }),
+}
+
 /** Devices of a kind that is not in the table: the kernel learns of their new size by itself, or not at all. */
 const other: Transport = {
   name: 'other',
@@ -84,7 +151,7 @@ const other: Transport = {
 }
 
 /** The first that fits counts. */
-const transports: readonly Transport[] = [image, loop, other]
+const transports: readonly Transport[] = [image, loop, scsi, nvme, rbd, virtio, other]
 
 export function transportOf(device: DeviceSnapshot): Transport {
   return transports.find((transport) => transport.detect(device)) ?? other

@@ -1,4 +1,4 @@
-import type { StackObservation } from '../context.ts'
+import type { StackObservation, StorageObservation } from '../context.ts'
 import {
   type GrowthPayload,
   type GrowthResult,
@@ -23,7 +23,11 @@ export function growFilesystem(): Step<object, Context, { readonly filesystemWil
       const { resizer, device, state } = filesystem
       const below = stack.layers.find((entry) => state.below.includes(entry.state.id))
       const available = (below === undefined ? undefined : draft.predicted(below.state.id)) ?? device.size
-      const growth = resizer.grow(device, stack.storage.snapshot, growthContext(stack, draft, available))
+      const growth = resizer.grow(
+        device,
+        stack.storage.snapshot,
+        growthContext(stack, draft, available, isAllOf(stack.storage, device.id)),
+      )
       const payload = { subject: resizer, deviceId: device.id, state, growth }
       const planned = plannedGrowth(payload)
       return {
@@ -36,4 +40,11 @@ export function growFilesystem(): Step<object, Context, { readonly filesystemWil
     act: (payload, { stack }, services) => grow(payload, stack, services),
     verify: async (_payload, { stack }, _services, result) => measuredLayers(stack, result),
   })
+}
+
+/** Whether nothing but the volume is below: of other disks its backend cannot say who has them. */
+function isAllOf(storage: StorageObservation, id: string): boolean {
+  if (storage.volumeDevices.includes(id)) return true
+  const below = storage.snapshot.devices.find((candidate) => candidate.id === id)?.below ?? []
+  return below.length > 0 && below.every((next) => isAllOf(storage, next))
 }

@@ -36,7 +36,10 @@ async function measuring(own: Partial<Recognisers>): Promise<(storage: StorageOb
     layers: [...(own.layers ?? []), ...layers],
     resizers: [...(own.resizers ?? []), ...resizers],
   }
-  return (storage) => ({ ...stackOf(storage.snapshot, storage.top, storage.host.id, recognisers), storage })
+  return (storage) => {
+    const { snapshot, top, host, stuck } = storage
+    return { ...stackOf(snapshot, top, host.id, recognisers, stuck), storage }
+  }
 }
 
 function mayBeTorn({ findings, storage }: StackObservation): boolean {

@@ -58,6 +58,7 @@ describe('a loop device', () => {
       findings: [],
       commands: [{ exec: ['losetup', '--set-capacity', '/dev/loop0'] }],
       expect: [
+        { expect: { read: 'file', path: '/sys/class/block/loop0/dev' }, equals: '7:0' },
         { expect: { read: 'file', path: '/sys/class/block/loop0/diskseq' }, equals: '13' },
         { expect: { read: 'file', path: '/sys/class/block/loop0/loop/backing_file' }, equals: '/srv/a disk.img' },
         { expect: { read: 'file', path: '/sys/class/block/loop0/loop/offset' }, equals: '0' },
