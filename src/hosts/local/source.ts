@@ -11,7 +11,8 @@ export const localFiles: Omit<StorageSource, 'lvm'> = {
   system: observeSystem,
   text: readNow,
   bytes: bytesNow,
-  list: listNow,
+  // In an order that does not depend on the machine.
+  list: (path) => [...listNow(path)].sort(),
   node: statNow,
   stat,
   realpath,

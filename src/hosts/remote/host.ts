@@ -1,0 +1,314 @@
+import { randomBytes } from 'node:crypto'
+import type { Readable, Writable } from 'node:stream'
+import { VolumeExpansionError } from '../../errors.ts'
+import { checkItem, type Progress, untilAborted } from '../batch.ts'
+import { searchPath } from '../command.ts'
+import type { BatchItem, BatchOptions, BatchResults, ExecResult, Host, ReadResult, StorageRead } from '../host.ts'
+import { readStorage } from '../storage/snapshot.ts'
+import { partitionAttributes } from '../sysfs.ts'
+import { Facts } from './facts.ts'
+import { type Frame, FrameReader } from './frames.ts'
+import { itemOf, probeParameters, resultsOf, sysfsAttributes } from './items.ts'
+import { type Elevation, encodeRequest, type Item } from './request.ts'
+import { remoteSource } from './source.ts'
+
+/** One run of the boot command on the other machine. */
+export interface RemoteChannel {
+  readonly stdin: Writable
+  readonly stdout: Readable
+  readonly stderr: Readable
+  /** How the boot command ended. Rejects when the connection was lost. */
+  readonly ended: Promise<{ readonly exitCode?: number | undefined; readonly signal?: string | undefined }>
+  /** Gives up: the other side sees the end of its input. Idempotent. */
+  close(): void
+}
+
+/** The way to a machine: starts the boot command of `request.ts` there, as often as it is asked to. */
+export interface RemoteTransport {
+  /** @throws {VolumeExpansionError} when the machine cannot be reached; nothing was begun */
+  open(signal: AbortSignal | undefined): Promise<RemoteChannel>
+  close(): Promise<void>
+}
+
+export interface RemoteHostOptions {
+  readonly id: string
+  readonly transport: RemoteTransport
+  readonly elevation: Elevation
+  /** Asked anew for each call; only with elevation `sudo-with-password`. */
+  readonly password?: (() => string | Promise<string>) | undefined
+  readonly sudoCommands: boolean
+  readonly runtimeDirectories: readonly string[]
+}
+
+/** A host behind a transport that carries bytes both ways: each batch is one run of a script there. */
+export function remoteHost(options: RemoteHostOptions): Host {
+  const batch = async <const Items extends readonly BatchItem[]>(
+    items: Items,
+    given: BatchOptions = {},
+  ): Promise<BatchResults<Items>> => {
+    for (const item of items) checkItem(item)
+    const progress: Progress = { begun: false }
+    const stop = new AbortController()
+    const work = (): Promise<unknown[]> => {
+      given.signal?.addEventListener('abort', () => stop.abort(given.signal?.reason), { once: true })
+      return carryOut(items, options, stop.signal, progress)
+    }
+    const results = await untilAborted(given.signal, progress, work)
+    // One result per item, in order and of the item's own kind: what the mapped type says and the compiler cannot follow.
+    return results as unknown as BatchResults<Items>
+  }
+  return {
+    id: options.id,
+    async exec(argv, { signal, ...given } = {}): Promise<ExecResult> {
+      const [result] = await batch([{ exec: argv, ...given }], signal === undefined ? {} : { signal })
+      return result
+    },
+    batch,
+    close: () => options.transport.close(),
+  }
+}
+
+async function carryOut(
+  items: readonly BatchItem[],
+  options: RemoteHostOptions,
+  signal: AbortSignal,
+  progress: Progress,
+): Promise<unknown[]> {
+  const results: unknown[] = []
+  let failed = false
+  for (const part of partsOf(items)) {
+    const frames = await converse(part.map(itemOf), failed, options, signal, progress)
+    const groups = groupsOf(frames)
+    for (const [index, item] of part.entries()) {
+      const own = groups[index] ?? []
+      const isStorage = 'read' in item && item.read === 'storage'
+      const result = isStorage ? await storageOf(item, own, options, signal) : resultsOf(item, own)
+      if (('expect' in item || 'exec' in item) && !(result as { readonly ok: boolean }).ok) failed = true
+      results.push(result)
+    }
+  }
+  return results
+}
+
+/**
+ * A storage read may need a second look. It has to be made before the commands after it, and so ends a part of the batch when there are any; in most batches it is
+ * the last item, and there is one part.
+ */
+function partsOf(items: readonly BatchItem[]): readonly (readonly BatchItem[])[] {
+  const parts: BatchItem[][] = [[]]
+  const lastCommand = items.findLastIndex((item) => 'exec' in item)
+  for (const [index, item] of items.entries()) {
+    parts.at(-1)?.push(item)
+    if ('read' in item && item.read === 'storage' && index < lastCommand) parts.push([])
+  }
+  return parts.filter((part) => part.length > 0)
+}
+
+// Each look can lead to others: from the bytes of a device to those that they point to, from a process to its mounts, from these to their sizes.
+const mostLooks = 24
+
+async function storageOf(
+  item: StorageRead,
+  frames: readonly Frame[],
+  options: RemoteHostOptions,
+  signal: AbortSignal,
+): Promise<ReadResult<unknown>> {
+  const facts = new Facts()
+  facts.learn(frames)
+  const source = remoteSource(facts, options.sudoCommands)
+  for (let looks = 1; ; looks += 1) {
+    facts.forgetWanted()
+    const result = await readStorage(source, item)
+    if (facts.wanted.length === 0) return result
+    if (looks === mostLooks) return { ok: false, errno: 'EAGAIN', message: 'what is there changed while it was read' }
+    facts.learn(await converse(facts.wanted, false, options, signal, { begun: false }))
+  }
+}
+
+function groupsOf(frames: readonly Frame[]): readonly (readonly Frame[])[] {
+  const groups: Frame[][] = []
+  for (const frame of frames) {
+    if (frame.fields[0] === 'i') groups.push([])
+    else groups.at(-1)?.push(frame)
+  }
+  return groups
+}
+
+/** One round trip: sends the items, and waits for the whole answer. */
+async function converse(
+  items: readonly Item[],
+  failed: boolean,
+  options: RemoteHostOptions,
+  signal: AbortSignal,
+  progress: Progress,
+): Promise<readonly Frame[]> {
+  if (items.length === 0) return []
+  const { elevation, sudoCommands, runtimeDirectories } = options
+  const password = elevation === 'sudo-with-password' ? await passwordOf(options) : undefined
+  const boundary = randomBytes(16).toString('hex')
+  const request = encodeRequest(items, {
+    ...{ boundary, elevation, password, sudoCommands, runtimeDirectories, searchPath, failed },
+    ...{ attributes: sysfsAttributes, slices: partitionAttributes, ranges: probeParameters },
+  })
+  const channel = await options.transport.open(signal)
+  const mayChange = items.some(([name]) => name === 'exec')
+  // From here on nobody knows how far the other side has come.
+  if (mayChange) progress.begun = true
+  let begun = false
+  const reader = new FrameReader(boundary, ([mark]) => {
+    begun ||= mark === 'b'
+  })
+  const said = new LastWords()
+  const give = (): void => channel.close()
+  signal.addEventListener('abort', give, { once: true })
+  try {
+    const answered = new Promise<void>((resolve) => {
+      channel.stdout.on('data', (chunk: Uint8Array) => {
+        reader.push(chunk)
+        if (reader.ended) resolve()
+      })
+      channel.stderr.on('data', (chunk: Uint8Array) => said.push(chunk))
+    })
+    const ended = channel.ended
+    ended.catch(() => undefined)
+    // The other side may end without reading; how it ended tells why.
+    channel.stdin.on('error', () => undefined)
+    channel.stdin.write(request)
+    const outcome = mayChange ? 'unknown' : 'unchanged'
+    const ending = await Promise.race([answered, ended]).catch((cause: unknown) => {
+      throw lost(options.id, outcome, cause)
+    })
+    if (reader.ended) return reader.frames
+    throw unanswered(options.id, reader.frames, said.text(), ending ?? {}, begun)
+  } finally {
+    signal.removeEventListener('abort', give)
+    // The end of the input ends what may still run there; the channel then closes by itself.
+    channel.stdin.end()
+    channel.stdout.resume()
+  }
+}
+
+async function passwordOf({ id, password }: RemoteHostOptions): Promise<string> {
+  const text = await password?.()
+  if (typeof text === 'string' && text !== '' && !/[\n\r\0]/.test(text)) return text
+  throw new VolumeExpansionError('authentication-failed', `There is no usable password for sudo on ${id}.`, {
+    layer: 'host',
+    outcome: 'unchanged',
+    remedy: 'Let the callback sudo.password return it as one line.',
+  })
+}
+
+/** The end of what was said on standard error. */
+class LastWords {
+  #text = ''
+
+  push(chunk: Uint8Array): void {
+    this.#text = `${this.#text}${Buffer.from(chunk).toString('utf8')}`.slice(-4000)
+  }
+
+  text(): string {
+    return this.#text
+  }
+}
+
+function lost(id: string, outcome: 'unknown' | 'unchanged', cause: unknown): VolumeExpansionError {
+  return new VolumeExpansionError('host-unreachable', `The connection to ${id} was lost before it had answered.`, {
+    ...{ layer: 'host', outcome, retryable: true, cause },
+    remedy:
+      outcome === 'unknown'
+        ? 'A tool that had begun goes on by itself. Run it again: it observes first and does only what is left.'
+        : 'Nothing was begun. Run it again.',
+  })
+}
+
+/** Why a script that ended by itself did not answer to the end. */
+function unanswered(
+  id: string,
+  frames: readonly Frame[],
+  words: string,
+  ending: { readonly exitCode?: number | undefined; readonly signal?: string | undefined },
+  begun: boolean,
+): VolumeExpansionError {
+  const outcome = begun ? 'unknown' : 'unchanged'
+  const last = frames.map(({ fields }) => fields)
+  const absent = last.find(([mark]) => mark === 'absent')?.slice(1)
+  if (absent !== undefined) {
+    return new VolumeExpansionError(
+      'tool-missing',
+      `${id} lacks ${absent.join(', ')}, without which it cannot be read.`,
+      {
+        ...{ layer: 'host', outcome: 'unchanged' },
+        remedy: 'Install the package coreutils (or busybox) there.',
+      },
+    )
+  }
+  if (last.some(([mark]) => mark === 'noscratch')) {
+    return new VolumeExpansionError(
+      'permission-denied',
+      `There is no writable tmpfs on ${id} to keep the output of a command in.`,
+      {
+        ...{ layer: 'host', outcome },
+        remedy: 'Mount a tmpfs at /run or /dev/shm there, or name a writable one as runtimeDirectory.',
+      },
+    )
+  }
+  if (frames.length === 0) {
+    const refused = refusedBySudo(id, words) ?? noShell(id, words, ending.exitCode)
+    if (refused !== undefined) return refused
+  }
+  const how = ending.signal === undefined ? `exit code ${ending.exitCode ?? 'unknown'}` : ending.signal
+  return new VolumeExpansionError(
+    'host-unreachable',
+    `What was begun on ${id} ended before it had answered (${how}).`,
+    {
+      ...{ layer: 'host', outcome, retryable: true },
+      remedy: 'Look into the log of its SSH server or container. Then run it again: it observes first.',
+    },
+  )
+}
+
+function refusedBySudo(id: string, words: string): VolumeExpansionError | undefined {
+  const details = { layer: 'host', outcome: 'unchanged' } as const
+  const denied = (message: string, remedy: string): VolumeExpansionError =>
+    new VolumeExpansionError('permission-denied', message, { ...details, remedy })
+  if (/sudo: not accepted/.test(words) && /try again|incorrect password|password attempt|no password/i.test(words)) {
+    return new VolumeExpansionError('authentication-failed', `sudo on ${id} did not accept the password.`, {
+      ...details,
+      remedy: 'Check what the callback sudo.password returns.',
+    })
+  }
+  if (/sudo: not found/.test(words)) {
+    return new VolumeExpansionError('tool-missing', `There is no sudo on ${id}.`, {
+      ...details,
+      remedy: 'Install the package sudo there, or log in as root.',
+    })
+  }
+  if (/you must have a tty/.test(words)) {
+    return denied(`sudo on ${id} insists on a terminal.`, "Add 'Defaults:<user> !requiretty' to its sudoers.")
+  }
+  if (/not in the sudoers|not allowed to|may not run sudo/.test(words)) {
+    return denied(`sudo on ${id} does not allow it.`, 'Allow the user to run commands as root in its sudoers.')
+  }
+  if (/a password is required|a terminal is required/.test(words)) {
+    return denied(
+      `sudo on ${id} wants a password.`,
+      'Give the callback sudo.password, or a NOPASSWD rule in its sudoers.',
+    )
+  }
+  return /^sudo: /m.test(words) ? denied(`sudo on ${id} refused.`, 'Look at what sudo -l says there.') : undefined
+}
+
+function noShell(id: string, words: string, exitCode: number | undefined): VolumeExpansionError | undefined {
+  const details = { layer: 'host', outcome: 'unchanged' } as const
+  if (exitCode === 127 || exitCode === 126) {
+    const name = /\benv\b/.test(words) && !/\/bin\/sh/.test(words) ? 'env' : '/bin/sh'
+    return new VolumeExpansionError('tool-missing', `${name} cannot be run on ${id}.`, {
+      ...details,
+      remedy: 'It takes a POSIX shell and env there: install dash, bash or busybox, and coreutils.',
+    })
+  }
+  return new VolumeExpansionError('permission-denied', `The user has no shell on ${id} that runs commands.`, {
+    ...details,
+    remedy: 'Give the user a login shell, and lift a ForceCommand for it.',
+  })
+}
