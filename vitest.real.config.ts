@@ -2,7 +2,7 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config'
 
 /**
  * Real filesystems. `host` runs on this machine's kernel, as root. `uml` runs inside User-Mode Linux, whose kernel has every capability and device-mapper but
- * a single processor: one process without isolation, and generous deadlines.
+ * a single processor: one process without isolation, and generous deadlines. `node` runs on this machine too, and works on an emulated one over SSH.
  */
 const config: ViteUserConfig = {
   test: {
@@ -11,7 +11,7 @@ const config: ViteUserConfig = {
         test: {
           name: 'host',
           include: ['test/real/**/*.test.ts'],
-          exclude: ['test/real/uml/**'],
+          exclude: ['test/real/{uml,node}/**'],
           testTimeout: 120_000,
           hookTimeout: 60_000,
           // The machine has few loop devices, and timing is part of what is tested.
@@ -27,6 +27,16 @@ const config: ViteUserConfig = {
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'node',
+          include: ['test/real/node/**/*.test.ts'],
+          globalSetup: ['test/real/node/support/setup.ts'],
+          fileParallelism: false,
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
         },
       },
     ],

@@ -33,5 +33,8 @@ export async function ensureSystemPackages(names) {
   throw new Error(`apt-get could not install ${missing.join(' ')}`)
 }
 
-/** What the real tests need: tools of the filesystems, and a kernel with every capability as a process. */
-export const realTestPackages = ['e2fsprogs', 'xfsprogs', 'util-linux', 'mount', 'kmod', 'user-mode-linux']
+/** What the real tests need: tools of the filesystems, a kernel with every capability as a process, and an emulated machine to reach over SSH. */
+export const realTestPackages = [
+  ...['e2fsprogs', 'xfsprogs', 'util-linux', 'mount', 'kmod', 'user-mode-linux'],
+  ...['qemu-system-x86', 'qemu-utils', 'mmdebstrap', 'gdisk', 'openssh-client', 'openssl'],
+]

@@ -1,4 +1,4 @@
-// Real filesystems: first on this machine's kernel, then inside User-Mode Linux. Arguments are names of test files, as Vitest takes them.
+// Real filesystems: first on this machine's kernel, then inside User-Mode Linux, then on an emulated machine over SSH. Arguments are names of test files, as Vitest takes them.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -45,6 +45,7 @@ try {
   const outcomes = [
     run('On this kernel', ...vitest('host', results)),
     run('Inside User-Mode Linux', ...lab, process.execPath, ...vitest('uml', results)),
+    run('On an emulated machine', ...vitest('node', results)),
   ]
   process.exitCode = outcomes.every(Boolean) ? 0 : 1
 } finally {

@@ -1,4 +1,7 @@
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { bytes, formatSize, parseSize } from '../../src/size.ts'
+import { Guest, partName, resize, sizeOf } from './node/guest.ts'
 import { stopPart } from './part.ts'
 import { labDirectory, Register } from './register.ts'
 import { runInUml } from './uml.ts'
@@ -9,8 +12,12 @@ const usage = `The lab starts and stops the real parts that tests run against.
       --writable DIRECTORY    lets it write there; may be repeated
       --timeout SECONDS       for the command; 600 unless said
       --memory MIB            of the guest; 3072 unless said
+  npm run lab -- up node                                boots a Debian machine with disks that can be grown, and says how to reach it
+      --memory MIB            of the guest; 768 unless said
+  npm run lab -- disk NAME SIZE                         grows a disk of the node, or plugs in an empty one; SIZE as in 2Gi
+      --bus virtio|scsi       for a new one; virtio unless said
   npm run lab -- status                                 what runs, and on which ports
-  npm run lab -- down                                   ends everything that the lab started
+  npm run lab -- down [NAME…]                           ends everything that the lab started, also from other checkouts, or the parts of these names
 `
 
 async function uml(args: string[]): Promise<number> {
@@ -46,6 +53,43 @@ async function uml(args: string[]): Promise<number> {
   return result.exitCode
 }
 
+async function up(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { memory: { type: 'string', default: '768' } },
+  })
+  if (positionals.length !== 1 || positionals[0] !== partName) throw new Error('Which part? There is: node')
+  const { part } = await Guest.start({ memory: positive('memory', values.memory), lasting: true })
+  console.log(`The node is up (pid ${part.pid}). As root, admin (sudo without a password), deputy or visitor:
+  ssh -F ${join(part.directory, 'ssh_config')} node
+Its console is ${join(part.directory, 'console')}. It and its disks are gone after: npm run lab -- down node`)
+  return 0
+}
+
+async function disk(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { bus: { type: 'string', default: 'virtio' } },
+  })
+  const [name, size] = positionals
+  const { bus } = values
+  if (name === undefined || size === undefined) throw new Error('Which disk, and how large?')
+  if (bus !== 'virtio' && bus !== 'scsi') throw new Error(`--bus is virtio or scsi, not ${bus}`)
+  const part = (await new Register().living()).find((candidate) => candidate.name === partName)
+  if (part === undefined) throw new Error('No node runs; this starts one: npm run lab -- up node')
+  const guest = Guest.of(part)
+  const known = guest.disk(name)
+  const before = await sizeOf(known).catch(() => undefined)
+  const wanted = parseSize(size)
+  if (before === undefined) await guest.plug({ name, serial: name, bus, size: wanted })
+  else if (before < wanted) await resize(known, wanted)
+  else throw new Error(`${name} has ${formatSize(bytes(before))} already; a disk is only made larger.`)
+  console.log(`${name} ${before === undefined ? 'is plugged in with' : 'has grown to'} ${formatSize(wanted)}`)
+  return 0
+}
+
 async function status(): Promise<number> {
   const parts = await new Register().living()
   console.log(parts.length === 0 ? `Nothing runs. The lab's directory is ${labDirectory()}` : 'These parts run:')
@@ -56,8 +100,9 @@ async function status(): Promise<number> {
   return 0
 }
 
-async function down(): Promise<number> {
+async function down(names: string[]): Promise<number> {
   for (const part of await new Register().living()) {
+    if (names.length > 0 && !names.includes(part.name)) continue
     console.log(`Ending ${part.name} (pid ${part.pid})`)
     await stopPart(part)
   }
@@ -73,10 +118,14 @@ async function main([command, ...args]: string[]): Promise<number> {
   switch (command) {
     case 'uml':
       return uml(args)
+    case 'up':
+      return up(args)
+    case 'disk':
+      return disk(args)
     case 'status':
       return status()
     case 'down':
-      return down()
+      return down(args)
     default:
       console.error(usage)
       return command === undefined || command === 'help' ? 0 : 2

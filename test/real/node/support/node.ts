@@ -1,0 +1,83 @@
+import { randomUUID } from 'node:crypto'
+import { inject, onTestFinished } from 'vitest'
+import { type DiskSpec, Guest, type GuestDisk } from '../../../lab/node/guest.ts'
+import { type NvmeDisk, nvmeOver, removeNvme } from '../../../lab/node/nvme.ts'
+import type { GuestShell } from '../../../lab/node/shell.ts'
+import { until } from '../../support/commands.ts'
+
+/** The node that all tests share, as one test uses it: what the test plugs in and mounts ends with the test. */
+export class Node {
+  readonly guest: Guest
+  readonly shell: GuestShell
+
+  private constructor(guest: Guest, shell: GuestShell) {
+    this.guest = guest
+    this.shell = shell
+  }
+
+  static async forTest(guest: Guest = Guest.of(inject('node'))): Promise<Node> {
+    const shell = await guest.shell()
+    onTestFinished(() => shell.end())
+    return new Node(guest, shell)
+  }
+
+  /** Plugs in an empty disk; resolves when the node has a device for it. */
+  async plug({
+    bus,
+    size,
+    serial = randomUUID().slice(0, 20),
+    ...rest
+  }: Pick<DiskSpec, 'bus' | 'size'> & Partial<DiskSpec>): Promise<PluggedDisk> {
+    const before = await this.#disks()
+    const disk = await this.guest.plug({ name: `d-${randomUUID().slice(0, 8)}`, serial, bus, size, ...rest })
+    onTestFinished(() => this.guest.unplug(disk))
+    const name = await until(`a device for ${disk.name}`, async () =>
+      (await this.#disks()).find((candidate) => !before.includes(candidate)),
+    )
+    await this.settled()
+    return { ...disk, device: `/dev/${name}` }
+  }
+
+  /** Shows a disk as an NVMe disk besides. */
+  async nvmeOver({ device }: PluggedDisk, serial: string): Promise<NvmeDisk & { readonly device: string }> {
+    const before = await this.#disks()
+    const nvme = await nvmeOver(this.shell, device, serial)
+    onTestFinished(() => removeNvme(this.shell, nvme))
+    const name = await until('an NVMe disk', async () => {
+      const found = (await this.#disks()).find((candidate) => !before.includes(candidate))
+      return found !== undefined && (await this.sizeOf(`/dev/${found}`)) > 0n ? found : undefined
+    })
+    await this.settled()
+    return { ...nvme, device: `/dev/${name}` }
+  }
+
+  /** Mounts a device of the node at a new directory, which is in its memory. */
+  async mount(device: string): Promise<string> {
+    const point = await this.shell.run('mktemp', '-d', '/run/mounted-XXXXXXXX')
+    await this.shell.run('mount', device, point)
+    onTestFinished(async () => {
+      await this.shell.attempt(['umount', '--', point])
+      await this.shell.run('rmdir', point)
+    })
+    return point
+  }
+
+  /** Bytes of a device, as the node's kernel has it now. */
+  async sizeOf(device: string): Promise<bigint> {
+    return BigInt(await this.shell.run('cat', `/sys/class/block/${device.replace('/dev/', '')}/size`)) * 512n
+  }
+
+  /** Waits until udev has done what it does about devices. */
+  async settled(): Promise<void> {
+    await this.shell.run('udevadm', 'settle', '--timeout=30')
+  }
+
+  async #disks(): Promise<readonly string[]> {
+    return (await this.shell.run('ls', '/sys/block')).split(/\s+/)
+  }
+}
+
+export interface PluggedDisk extends GuestDisk {
+  /** `/dev/<name>` in the node, for as long as it is plugged in. */
+  readonly device: string
+}
