@@ -58,7 +58,10 @@ export async function withoutLock(storage: StorageObservation, services: StepSer
     ...services,
   })
   await wait.catch((error: unknown) => {
-    throw error instanceof VolumeExpansionError && error.code === 'timeout' ? stillHeld(error) : error
+    if (!(error instanceof VolumeExpansionError)) throw error
+    if (error.code === 'timeout') throw stillHeld(error)
+    // It was only a wait: nothing was begun.
+    throw error.code === 'aborted' ? error.with({ outcome: 'unchanged' }) : error
   })
 }
 

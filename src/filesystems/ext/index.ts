@@ -139,7 +139,7 @@ function growOnline(
   superblock: ExtSuperblock,
   mounts: readonly MountSnapshot[],
 ): Growth {
-  const prediction = predictOnline(superblock, context.available, snapshot.system.pageSize)
+  const prediction = predictOnline(superblock, context.available, snapshot.system.pageSize, snapshot.system.kernel)
   if (isIdle(superblock, prediction)) return idle(device, superblock, context)
   const findings = [
     ...commonFindings(device, superblock, prediction, context.available),
@@ -173,7 +173,7 @@ function growElsewhere(
   superblock: ExtSuperblock,
   mounts: readonly MountSnapshot[],
 ): Growth {
-  const prediction = predictOnline(superblock, context.available, snapshot.system.pageSize)
+  const prediction = predictOnline(superblock, context.available, snapshot.system.pageSize, snapshot.system.kernel)
   if (isIdle(superblock, prediction)) return idle(device, superblock, context)
   const [mount] = mounts
   // A bind mount that is read-only does not matter here, only the filesystem's own state does: the second mount is one of its own.

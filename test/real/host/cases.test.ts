@@ -426,4 +426,22 @@ describe('held exclusively', () => {
     const { error } = await expectRefused(disk, { ...offline, device: disk.image }, 'in-use')
     expect(error.message).toContain(`(pid ${holder.pid})`)
   })
+
+  test('processes that come and go meanwhile: it is known all the same that nobody has it', async () => {
+    const disk = diskWith(ext4, 64n * MiB, 200n * MiB)
+    const script = 'while :; do mkfs.ext4 -q -F "$1"; done'
+    const busy = [0, 1, 2].map((number) => {
+      const other = new Disk(16n * MiB, { name: `other-${number}` })
+      return spawn('sh', ['-c', script, 'sh', other.image], { stdio: 'ignore' })
+    })
+    const ended = Promise.all(busy.map((child) => new Promise((resolve) => child.once('exit', resolve))))
+    onTestFinished(async () => {
+      for (const child of busy) child.kill('SIGKILL')
+      await ended
+    })
+    for (let round = 0; round < 100; round += 1) {
+      const { findings } = await plan({ ...offline, device: disk.image })
+      expect(findings).toMatchObject([{ code: 'offline-not-crash-safe' }])
+    }
+  })
 })

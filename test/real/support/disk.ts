@@ -79,8 +79,8 @@ export class Disk {
   /** Attaches a loop device. They are few, and other programs use them too. */
   async attach(...options: readonly string[]): Promise<string> {
     const device = await until('a free loop device', () => {
-      const { code, said } = attempt('losetup', '--find', '--show', ...options, '--', this.image)
-      return code === 0 ? said : undefined
+      const { code, answer } = attempt('losetup', '--find', '--show', ...options, '--', this.image)
+      return code === 0 ? answer : undefined
     })
     this.#devices.push(device)
     return device
