@@ -231,6 +231,11 @@ export function offlineFeatures(
   return findings
 }
 
+/** Whether it was not unmounted cleanly. */
+export function isDirty(superblock: ExtSuperblock): boolean {
+  return (superblock.state & 1) === 0 || has(superblock, 'incompat', incompat.recover)
+}
+
 /**
  * Whether resize2fs would ask for e2fsck first: errors, no clean unmount, mounted since the last check, a journal or orphans to be processed. A needless check does no
  * harm; a missing one only makes resize2fs refuse.

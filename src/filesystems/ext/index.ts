@@ -18,7 +18,7 @@ import {
   writableExtGrowth,
   writing,
 } from '../prescription.ts'
-import { commonFindings, needsCheck, offlineFeatures, onlineFindings } from './cases.ts'
+import { commonFindings, isDirty, needsCheck, offlineFeatures, onlineFindings } from './cases.ts'
 import { diagnoseExt } from './diagnose.ts'
 import { has } from './geometry.ts'
 import { mmpOwner } from './mmp.ts'
@@ -206,7 +206,10 @@ function growOffline(
   const findings = [
     ...commonFindings(device, superblock, prediction, context.available),
     ...offlineFeatures(device, superblock, prediction),
-    ...offlineFindings(device, snapshot, context, owner === undefined ? [] : [owner]),
+    ...offlineFindings(device, snapshot, context, {
+      nodes: owner === undefined ? [] : [owner],
+      dirty: isDirty(superblock),
+    }),
   ]
   const lock = locksOf(device, snapshot)
   const check = needsCheck(superblock)

@@ -7,6 +7,7 @@ import type { BlockDevice } from './block.ts'
 import { errnoOf, failure } from './errno.ts'
 import { close, deviceId, linkNow, listNow, open, openForReading, readNow, stat, statfs, statNow } from './files.ts'
 import type { Image } from './locate.ts'
+import { type LoopDevice, readLoops } from './loops.ts'
 import { readStatfs } from './reads.ts'
 import { blockId, commandOf, mountFields, observeSystem, type View } from './view.ts'
 
@@ -34,18 +35,39 @@ const exiting = 0x4
 const endingInterval = 5
 const endingRounds = 200
 
-/** Who has a block device that is not mounted in our own mount namespace. */
+/** Who has a block device that is not mounted in our own mount namespace; of a loop device, also who has its file. */
 export async function usersOfDevice(device: BlockDevice, view: View): Promise<UsersSnapshot> {
   const { node } = device
   const mapped = node === undefined ? undefined : { devs: [deviceId(node.dev)], ino: node.ino }
-  const seen = await lookAtProcesses({ device: device.id, mapped }, view)
+  const backing = await backingOf(device)
+  const inode = backing?.file === undefined ? {} : { inode: backing.file }
+  const seen = await lookAtProcesses({ device: device.id, mapped, ...inode }, view)
   const exclusive = node === undefined ? undefined : await tryExclusive(device.path, device.id)
   return {
     complete: seen.everything,
     ...(exclusive === undefined ? {} : { exclusive }),
-    ...{ foreignMounts: seen.foreignMounts, openers: seen.openers, unseen: seen.unseen, loops: [] },
+    ...{ foreignMounts: seen.foreignMounts, openers: seen.openers, unseen: seen.unseen },
+    loops: backing?.loops ?? [],
+    ...(backing === undefined ? {} : { localBacking: backing.local }),
     swap: swaps().some((stats) => blockId(stats) === device.id),
   }
+}
+
+/** The file below a loop device: whether it is on this machine for certain, and which loop devices are over it. */
+interface Backing {
+  readonly file: LoopDevice['backing']
+  readonly local: boolean
+  readonly loops: readonly string[]
+}
+
+async function backingOf({ id, attributes }: BlockDevice): Promise<Backing | undefined> {
+  const path = attributes['loop/backing_file']
+  if (path === undefined) return undefined
+  const loops = await readLoops()
+  const file = loops.find((loop) => loop.id === id)?.backing
+  if (file === undefined) return { file, local: false, loops: [] }
+  const over = loops.filter(({ backing }) => backing?.dev === file.dev && backing.ino === file.ino)
+  return { file, local: await isLocal(path), loops: over.map(({ name }) => name) }
 }
 
 /**

@@ -308,6 +308,14 @@ describe('offline', () => {
     expect(growth.tools.map(({ name }) => name)).toEqual(['e2fsck', 'resize2fs'])
   })
 
+  test('a refusal says that a dirty journal is also how a disk in use elsewhere looks', () => {
+    const dirty = unmounted(patched(make(64n * MiB), 0x60, 0xc6))
+    const [finding] = grow(dirty, { ...offline, offline: false }).findings
+    expect(finding).toMatchObject({ code: 'needs-offline', remedy: expect.stringContaining('another machine') })
+    const [clean] = grow(unmounted(make(64n * MiB)), { ...offline, offline: false }).findings
+    expect(clean?.remedy).not.toContain('another machine')
+  })
+
   test('bigalloc is refused', () => {
     const growth = grow(unmounted(make(256n * MiB, '-O', 'bigalloc')), offline)
     expect(codes(growth)).toContain('blocker: unsupported-feature')
