@@ -93,19 +93,19 @@ async function carryOut(
 }
 
 /** The result of a command that was not begun because of what happened before it. */
-export function skipped(argv: readonly string[]): ExecResult {
+function skipped(argv: readonly string[]): ExecResult {
   return { argv, ended: 'skipped', ok: false, stdout: '', stderr: '', milliseconds: 0 }
 }
 
 /** Compares what was read with what is expected; a read that failed expects nothing and is never equal. */
-export function judge(item: ExpectItem, result: ReadResult<unknown>): ExpectResult {
+function judge(item: ExpectItem, result: ReadResult<unknown>): ExpectResult {
   if (!result.ok) return { ok: false }
   const found = comparable(item.expect, result.value)
   return { ok: found === item.equals, found }
 }
 
 /** The text that a read is compared by: a file's trimmed, a range's in hexadecimal, a stat's as `dev:ino:rdev`. */
-export function comparable(item: FileRead | RangeRead | StatRead, value: unknown): string {
+function comparable(item: FileRead | RangeRead | StatRead, value: unknown): string {
   switch (item.read) {
     case 'file':
       return (value as string).trim()
@@ -121,7 +121,7 @@ export function comparable(item: FileRead | RangeRead | StatRead, value: unknown
 }
 
 /** @throws {TypeError} when an item is none of the contract's */
-export function checkItem(item: BatchItem): void {
+function checkItem(item: BatchItem): void {
   if ('exec' in item) {
     checkArgv(item.exec)
     checkExecOptions(item)
