@@ -86,6 +86,7 @@ async function look(
   locks = false,
 ): Promise<StorageObservation> {
   const hints = backend?.handle.expander.identify(backend.handle.ref, backend.state)
+  if (hints?.host !== undefined && hints.host !== host.id) throw notOfThisHost(host, hints.host, backend)
   const read = { read: 'storage', at: target, ...(locks ? { locks } : {}) } as const
   const tools = { read: 'tools', names: growthTools } as const
   const both = hints === undefined || 'hints' in target ? undefined : ({ read: 'storage', at: { hints } } as const)
@@ -102,6 +103,20 @@ async function look(
   const available: ToolsValue = found.ok ? found.value : {}
   const observation = { host, target, snapshot: storage.value, top, tools: available }
   return backend === undefined ? observation : { ...observation, backend }
+}
+
+/** A file of the same name on another machine is another volume. */
+function notOfThisHost(host: Host, owner: string, backend: BackendObservation | undefined): VolumeExpansionError {
+  const label = backend?.handle.identity.label ?? 'the volume'
+  return new VolumeExpansionError(
+    'identity-mismatch',
+    `${label} is a volume of the host ${owner}, not of ${host.id}.`,
+    {
+      layer: 'device',
+      outcome: 'unchanged',
+      remedy: `Give the host ${owner}, or the volume that ${host.id} really has.`,
+    },
+  )
 }
 
 function unreadable(host: Host, target: StorageTarget, message: string): VolumeExpansionError {

@@ -31,9 +31,9 @@ const mostNamed = 5
 const slice = 25
 // PF_EXITING of linux/sched.h. Such a process has no namespaces and no files any more that could be looked at, and still closes what it had.
 const exiting = 0x4
-// Milliseconds, and how often: a second for what usually takes less than one millisecond.
+// Milliseconds, and how often: two seconds for what usually takes less than one millisecond.
 const endingInterval = 5
-const endingRounds = 200
+const endingRounds = 400
 
 /** Who has a block device that is not mounted in our own mount namespace; of a loop device, also who has its file. */
 export async function usersOfDevice(device: BlockDevice, view: View): Promise<UsersSnapshot> {

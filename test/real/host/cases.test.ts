@@ -443,7 +443,7 @@ describe('held exclusively', () => {
     child.kill('SIGKILL')
     await until('the end to begin', () => attempt('readlink', `/proc/${child.pid}/ns/mnt`).code !== 0)
     const planned = plan({ ...offline, device: disk.image })
-    setTimeout(thaw, 300)
+    setTimeout(thaw, 700)
     expect((await planned).findings).toMatchObject([{ code: 'offline-not-crash-safe' }])
     await ended
   })
