@@ -1,8 +1,8 @@
 import type { Where } from './errors.ts'
 
 /**
- * Everything that observing and planning can find, with what it means. Codes are part of the API. The third column of the table in the
- * README says which of them a request may accept.
+ * Everything that observing and planning can find, with what it means. Codes are part of the API. Which of them a request may accept is said by
+ * {@link acceptableCodes}.
  */
 export const findingCodes = {
   // The request

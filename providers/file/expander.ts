@@ -62,7 +62,8 @@ export function fileExpander(client: FileClient = localFiles): VolumeExpander<st
         throw fileError(error, path, 'unchanged')
       }
     },
-    identify: (_ref, { key }) => ({ image: key }),
+    // The file is one of this machine's, whatever another machine has under that name.
+    identify: (_ref, { key }) => ({ image: key, host: 'local' }),
   }
 }
 

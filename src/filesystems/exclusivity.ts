@@ -3,19 +3,28 @@ import type { DeviceSnapshot, StorageSnapshot, UsersSnapshot } from '../hosts/ho
 import type { GrowthContext } from '../layers/layer.ts'
 import { blocker, bottomsOf, finding } from './prescription.ts'
 
+/** What the filesystem itself says of its use. */
+interface OwnWitness {
+  /** Who has it, such as the node in a multiple-mount-protection block. */
+  readonly nodes?: readonly string[]
+  /** It was not unmounted cleanly: it crashed, or is in use this very moment. */
+  readonly dirty?: boolean
+}
+
 /**
  * What stands against writing to a filesystem that is not mounted here: permission, anybody who has it, and anything that could not be seen. Offline writes are
  * safe only with exclusivity that is **known**: a disk that another machine has mounted looks just like one that was not unmounted cleanly.
- *
- * @param nodes who the filesystem itself says has it, such as the node in a multiple-mount-protection block
  */
 export function offlineFindings(
   device: DeviceSnapshot,
   snapshot: StorageSnapshot,
   context: GrowthContext,
-  nodes: readonly string[] = [],
+  { nodes = [], dirty = false }: OwnWitness = {},
 ): readonly Finding[] {
   const users = usersOf(device, context, nodes)
+  const warning = dirty
+    ? ' It was not unmounted cleanly, which is also how a disk looks that another machine has mounted now.'
+    : ''
   if (users.length > 0) {
     return [
       blocker(
@@ -30,7 +39,7 @@ export function offlineFindings(
       blocker(
         'needs-offline',
         `${device.path} is not mounted, so growing its filesystem means writing to it offline.`,
-        'Mount it and run this again, which grows it online; or, if nobody else has the device, say `offline: true`.',
+        `Mount it and run this again, which grows it online; or, if nobody else has the device, say \`offline: true\`.${warning}`,
       ),
     ]
   }
@@ -100,7 +109,7 @@ function unknownsOf(device: DeviceSnapshot, snapshot: StorageSnapshot, context: 
 /** Whether no other machine can have it. Disks of every bus can be shared (a SAN, a cloud's multi-attach, one image under two virtual machines). */
 function isMachineLocal(device: DeviceSnapshot): boolean {
   if (device.kind === 'image') return device.users?.localBacking === true
-  if (/^loop\d+$/.test(device.name)) return device.users?.localBacking !== false
+  if (/^loop\d+$/.test(device.name)) return device.users?.localBacking === true
   return /^(?:ram|brd|zram)\d+$/.test(device.name)
 }
 

@@ -98,7 +98,7 @@ export function skipped(argv: readonly string[]): ExecResult {
 }
 
 /** Compares what was read with what is expected; a read that failed expects nothing and is never equal. */
-export function judge(item: ExpectItem, result: ReadResult<unknown>): ExpectResult {
+function judge(item: ExpectItem, result: ReadResult<unknown>): ExpectResult {
   if (!result.ok) return { ok: false }
   const found = comparable(item.expect, result.value)
   return { ok: found === item.equals, found }

@@ -298,9 +298,9 @@ export interface UsersSnapshot {
   readonly foreignMounts: readonly { readonly pid: number; readonly command: string; readonly mount: MountSnapshot }[]
   /** Processes with an open descriptor or mapping. */
   readonly openers: readonly { readonly pid: number; readonly command: string; readonly writable: boolean }[]
-  /** Kernel names of loop devices over an image. */
+  /** Kernel names of the loop devices over an image, or over the file below a loop device. */
   readonly loops: readonly string[]
-  /** For an image: whether the filesystem that it is on is known to belong to this host alone. */
+  /** For an image, and the file below a loop device: whether the filesystem that it is on is known to belong to this host alone. */
   readonly localBacking?: boolean
   /** Whether it is the active swap. */
   readonly swap: boolean

@@ -175,13 +175,15 @@ async function judge(
   )
 }
 
+/** Only a tool that ended, said that it failed, and left the size as it was is known to have changed nothing. */
 function outcomeOf(
   state: LayerState,
   size: Bytes,
   failed: ExecResult | undefined,
 ): 'unchanged' | 'changed' | 'unknown' {
+  if (failed?.ended === 'running') return 'unknown'
   if (size !== state.size) return 'changed'
-  return failed?.ended === 'running' ? 'unknown' : 'unchanged'
+  return failed === undefined ? 'unknown' : 'unchanged'
 }
 
 function failure(

@@ -65,7 +65,10 @@ export async function withoutLock(storage: StorageObservation, services: StepSer
     ...services,
   })
   await wait.catch((error: unknown) => {
-    throw error instanceof VolumeExpansionError && error.code === 'timeout' ? stillHeld(error) : error
+    if (!(error instanceof VolumeExpansionError)) throw error
+    if (error.code === 'timeout') throw stillHeld(error)
+    // It was only a wait: nothing was begun.
+    throw error.code === 'aborted' ? error.with({ outcome: 'unchanged' }) : error
   })
 }
 
@@ -90,6 +93,7 @@ async function look(
   locks = false,
 ): Promise<StorageObservation> {
   const hints = backend?.handle.expander.identify(backend.handle.ref, backend.state)
+  if (hints?.host !== undefined && hints.host !== host.id) throw notOfThisHost(host, hints.host, backend)
   const read = { read: 'storage', at: target, ...(locks ? { locks } : {}) } as const
   const tools = { read: 'tools', names: growthTools } as const
   const both = hints === undefined || 'hints' in target ? undefined : ({ read: 'storage', at: { hints } } as const)
@@ -108,6 +112,20 @@ async function look(
   const volumeDevices = backend === undefined ? [] : (expected?.ok === true ? expected.value : storage.value).found
   const observation = { host, target, snapshot: storage.value, top, stuck, volumeDevices, tools: available }
   return backend === undefined ? observation : { ...observation, backend }
+}
+
+/** A file of the same name on another machine is another volume. */
+function notOfThisHost(host: Host, owner: string, backend: BackendObservation | undefined): VolumeExpansionError {
+  const label = backend?.handle.identity.label ?? 'the volume'
+  return new VolumeExpansionError(
+    'identity-mismatch',
+    `${label} is a volume of the host ${owner}, not of ${host.id}.`,
+    {
+      layer: 'device',
+      outcome: 'unchanged',
+      remedy: `Give the host ${owner}, or the volume that ${host.id} really has.`,
+    },
+  )
 }
 
 function unreadable(host: Host, target: StorageTarget, message: string): VolumeExpansionError {

@@ -44,13 +44,16 @@ describe('disks that other machines can have', () => {
 
   test('what counts is what lies at the bottom', () => {
     const bottom = deviceSnapshot({ id: '8:0', name: 'sda', path: '/dev/sda' })
-    const loop = deviceSnapshot({ id: '7:1', name: 'loop1', path: '/dev/loop1' })
+    const loop = deviceSnapshot({ id: '7:1', name: 'loop1', path: '/dev/loop1', users: free })
     const top = deviceSnapshot({ id: '253:0', name: 'dm-0', path: '/dev/dm-0', users: free, below: ['8:0', '7:1'] })
     const over = (...below: readonly DeviceSnapshot[]): readonly string[] => {
       const device = { ...top, below: below.map(({ id }) => id) }
       return judge(device, {}, { ...storageOf(device), devices: [device, ...below] })
     }
     expect(over(loop)).toEqual(fine)
+    expect(over({ ...loop, users: { ...free, localBacking: false } })).toEqual(unknown)
+    // Nobody looked who else has the file below it.
+    expect(over(deviceSnapshot({ id: '7:1', name: 'loop1', path: '/dev/loop1' }))).toEqual(unknown)
     expect(over(loop, bottom)).toEqual(unknown)
   })
 

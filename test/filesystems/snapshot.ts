@@ -13,7 +13,7 @@ import { furtherRanges } from '../../src/layers/signatures.ts'
 import { bytes } from '../../src/size.ts'
 
 /** All capabilities, on a kernel without known faults. */
-export const capableSystem: SystemSnapshot = {
+const capableSystem: SystemSnapshot = {
   kernel: '6.12.0',
   uid: 0,
   capabilities: (1n << 41n) - 1n,

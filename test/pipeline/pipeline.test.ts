@@ -226,7 +226,7 @@ describe('bad days', () => {
     const { whole, input, node } = scene()
     node.onGrow = () => ({})
     const error = await failureOf(whole.run({ ...input, to: '20Gi' }))
-    expect(error).toMatchObject({ code: 'verification-failed', layer: 'filesystem', outcome: 'changed' })
+    expect(error).toMatchObject({ code: 'verification-failed', layer: 'filesystem', outcome: 'unknown' })
     expect(error.report).toMatchObject({
       changed: true,
       actions: [{ status: 'done' }, { status: 'done' }, { status: 'failed' }],
@@ -429,4 +429,13 @@ test('a change under way without a known end is waited for before anything is ca
   expect(looks).toBeGreaterThan(2)
   expect(provider.mutations).toHaveLength(0)
   expect(report.layers.map(({ before, after }) => before === after)).toEqual([true, true, true])
+})
+
+test('a volume of one machine is refused on another, whatever that one has under the same name', async () => {
+  const { whole, input, provider } = scene()
+  const local = { ...provider, identify: () => ({ image: '/srv/disk.img', host: 'local' }) }
+  const { volumeOf } = await import('../../src/index.ts')
+  const error = await failureOf(whole.run({ ...input, volume: volumeOf(local, 'v1'), to: '20Gi' }))
+  expect(error).toMatchObject({ code: 'identity-mismatch', layer: 'device', outcome: 'unchanged' })
+  expect(provider.calls.expand).toBe(0)
 })

@@ -174,7 +174,7 @@ function growthFindings(
     findings.push(
       blocker(
         'ext4-meta-bg-conversion',
-        `The filesystem on ${device.path} has no room reserved for so many group descriptors: the kernel converts it to meta_bg, for ever.`,
+        `The filesystem on ${device.path} has no room reserved for more group descriptors: the kernel converts it to meta_bg, for ever.`,
         "Kernels since 3.7 and all of today's tools know meta_bg. Accept it with accept: ['ext4-meta-bg-conversion'], or grow less.",
       ),
     )
@@ -229,6 +229,11 @@ export function offlineFeatures(
     )
   }
   return findings
+}
+
+/** Whether it was not unmounted cleanly. */
+export function isDirty(superblock: ExtSuperblock): boolean {
+  return (superblock.state & 1) === 0 || has(superblock, 'incompat', incompat.recover)
 }
 
 /**

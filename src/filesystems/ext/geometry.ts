@@ -36,7 +36,7 @@ export function isWide(superblock: ExtSuperblock): boolean {
   return has(superblock, 'incompat', incompat.wide)
 }
 
-export function ceilDivide(dividend: bigint, divisor: bigint): bigint {
+function ceilDivide(dividend: bigint, divisor: bigint): bigint {
   return (dividend + divisor - 1n) / divisor
 }
 

@@ -18,7 +18,7 @@ import {
   writableExtGrowth,
   writing,
 } from '../prescription.ts'
-import { commonFindings, needsCheck, offlineFeatures, onlineFindings } from './cases.ts'
+import { commonFindings, isDirty, needsCheck, offlineFeatures, onlineFindings } from './cases.ts'
 import { diagnoseExt } from './diagnose.ts'
 import { has } from './geometry.ts'
 import { mmpOwner } from './mmp.ts'
@@ -139,7 +139,7 @@ function growOnline(
   superblock: ExtSuperblock,
   mounts: readonly MountSnapshot[],
 ): Growth {
-  const prediction = predictOnline(superblock, context.available, snapshot.system.pageSize)
+  const prediction = predictOnline(superblock, context.available, snapshot.system.pageSize, snapshot.system.kernel)
   if (isIdle(superblock, prediction)) return idle(device, superblock, context)
   const findings = [
     ...commonFindings(device, superblock, prediction, context.available),
@@ -173,7 +173,7 @@ function growElsewhere(
   superblock: ExtSuperblock,
   mounts: readonly MountSnapshot[],
 ): Growth {
-  const prediction = predictOnline(superblock, context.available, snapshot.system.pageSize)
+  const prediction = predictOnline(superblock, context.available, snapshot.system.pageSize, snapshot.system.kernel)
   if (isIdle(superblock, prediction)) return idle(device, superblock, context)
   const [mount] = mounts
   // A bind mount that is read-only does not matter here, only the filesystem's own state does: the second mount is one of its own.
@@ -206,7 +206,10 @@ function growOffline(
   const findings = [
     ...commonFindings(device, superblock, prediction, context.available),
     ...offlineFeatures(device, superblock, prediction),
-    ...offlineFindings(device, snapshot, context, owner === undefined ? [] : [owner]),
+    ...offlineFindings(device, snapshot, context, {
+      nodes: owner === undefined ? [] : [owner],
+      dirty: isDirty(superblock),
+    }),
   ]
   const lock = locksOf(device, snapshot)
   const check = needsCheck(superblock)

@@ -18,6 +18,9 @@ export const metaBgFix: Fix = {
   debian: { '5.10': 29, '6.1': 20 },
 }
 
+/** "ext4: enable meta_bg only when new desc blocks are needed" of Linux 6.7: before, every growth without resize_inode converted. Seen so with 6.1.176. */
+export const lateConversion: Fix = { since: [3, 7], mainline: [6, 7], stable: {}, debian: {} }
+
 /** "ext4: avoid resizing to a partial cluster size"; the versions are those of the CVE record CVE-2022-50020. */
 export const partialClusterFix: Fix = {
   since: [4, 15],

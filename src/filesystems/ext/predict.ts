@@ -1,4 +1,5 @@
 import { descriptorBlocks, descriptorsPerBlock, firstBlockOf, groupsOf, has, hasBackup, isWide } from './geometry.ts'
+import { hasFix, lateConversion } from './kernel.ts'
 import { compat, type ExtSuperblock, incompat } from './superblock.ts'
 
 /** What resize2fs without an explicit size will reach, or why it will not begin. */
@@ -45,10 +46,7 @@ function requestedBlocks(superblock: ExtSuperblock, available: bigint, pageSize:
 }
 
 function unchanged({ blocks }: ExtSuperblock): Prediction {
-  return {
-    ...{ blocks, converts: false, sharesMetaGroup: false },
-    ...{ exhaustsReserve: false, partialCluster: false },
-  }
+  return { blocks, converts: false, sharesMetaGroup: false, exhaustsReserve: false, partialCluster: false }
 }
 
 /** What resize2fs reaches when it works on the unmounted device: the last group is left out when it has no room for its own tables and 50 blocks. */
@@ -104,8 +102,18 @@ interface Growing {
   firstMetaBg: bigint
 }
 
-/** What the kernel reaches for resize2fs on a mounted filesystem, as `ext4_resize_fs` of fs/ext4/resize.c goes about it. */
-export function predictOnline(superblock: ExtSuperblock, available: bigint, pageSize: number): Prediction {
+/**
+ * What the kernel reaches for resize2fs on a mounted filesystem, as `ext4_resize_fs` of fs/ext4/resize.c goes about it.
+ *
+ * @param kernel the release of the kernel that does it
+ */
+export function predictOnline(
+  superblock: ExtSuperblock,
+  available: bigint,
+  pageSize: number,
+  kernel: string,
+): Prediction {
+  const convertsEarly = !hasFix(kernel, lateConversion)
   const requested = requestedBlocks(superblock, available, pageSize)
   if (requested.limit !== undefined || requested.blocks <= superblock.blocks) return notBelow(superblock, requested)
   const perBlock = descriptorsPerBlock(superblock)
@@ -134,7 +142,7 @@ export function predictOnline(superblock: ExtSuperblock, available: bigint, page
       last = descriptors * perBlock - 1n
       goal = firstBlockOf(superblock, last + 1n)
     }
-    const needsMetaBg = !state.resizeInode && !state.metaBg && descriptors > oldDescriptors
+    const needsMetaBg = !state.resizeInode && !state.metaBg && (convertsEarly || descriptors > oldDescriptors)
     if (needsMetaBg || goal <= state.blocks) {
       state.metaBg = true
       state.resizeInode = false

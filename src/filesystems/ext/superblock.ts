@@ -5,8 +5,8 @@ import { crc32c } from '../crc32c.ts'
 import { type Fields, fieldsOf, uuidText } from '../fields.ts'
 
 /** The superblock of ext2, ext3 and ext4 lies 1024 bytes into the device and has 1024 bytes (Documentation/filesystems/ext4/super.rst of the kernel). */
-export const superblockOffset = 1024
-export const superblockLength = 1024
+const superblockOffset = 1024
+const superblockLength = 1024
 const magic = 0xef53
 
 export const compat = { hasJournal: 0x4, resizeInode: 0x10, sparseSuper2: 0x200 } as const

@@ -61,7 +61,7 @@ export function readSuperblock(device: DeviceSnapshot): XfsSuperblock {
 }
 
 /** @param sector gives the first bytes of the device, as many as the sector has, for the checksum */
-export function decodeSuperblock(bytes: Uint8Array, sector: (length: number) => Uint8Array | undefined): XfsSuperblock {
+function decodeSuperblock(bytes: Uint8Array, sector: (length: number) => Uint8Array | undefined): XfsSuperblock {
   const fields = fieldsOf(bytes, 'big')
   const version = fields.u16(100) & 15
   const sectorSize = fields.u16(102)

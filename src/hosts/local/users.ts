@@ -6,6 +6,7 @@ import { type MountEntry, parseMountinfo } from '../mountinfo.ts'
 import { parseDescriptor, parseMaps, parseSwaps } from '../proc.ts'
 import type { BlockDevice } from '../storage/block.ts'
 import type { Image } from '../storage/locate.ts'
+import { type LoopDevice, readLoops } from '../storage/loops.ts'
 import { blockId, type FileStats } from '../storage/source.ts'
 import { imageDevices, mountFields, type View } from '../storage/view.ts'
 import { close, linkNow, listNow, open, openForReading, readNow, stat, statfs, statNow, statsOf } from './files.ts'
@@ -30,19 +31,45 @@ const initProcess = 1
 const mostNamed = 5
 // Processes that are looked at before everything else gets its turn.
 const slice = 25
+// PF_EXITING of linux/sched.h. Such a process has no namespaces and no files any more that could be looked at, and still closes what it had.
+const exiting = 0x4
+// Milliseconds, and how often: two seconds for what usually takes less than one millisecond.
+const endingInterval = 5
+const endingRounds = 400
 
-/** Who has a block device that is not mounted in our own mount namespace. */
+/** Who has a block device that is not mounted in our own mount namespace; of a loop device, also who has its file. */
 export async function usersOfDevice(device: BlockDevice, view: View): Promise<UsersSnapshot> {
   const { node } = device
   const mapped = node === undefined ? undefined : { devs: [node.dev], ino: node.ino }
-  const seen = await lookAtProcesses({ device: device.id, mapped }, view)
+  const backing = await backingOf(device, view)
+  const inode = backing?.file === undefined ? {} : { inode: backing.file }
+  const seen = await lookAtProcesses({ device: device.id, mapped, ...inode }, view)
   const exclusive = node === undefined ? undefined : await tryExclusive(device.path, device.id)
   return {
     complete: seen.everything,
     ...(exclusive === undefined ? {} : { exclusive }),
-    ...{ foreignMounts: seen.foreignMounts, openers: seen.openers, unseen: seen.unseen, loops: [] },
+    ...{ foreignMounts: seen.foreignMounts, openers: seen.openers, unseen: seen.unseen },
+    loops: backing?.loops ?? [],
+    ...(backing === undefined ? {} : { localBacking: backing.local }),
     swap: swaps().some((stats) => blockId(stats) === device.id),
   }
+}
+
+/** The file below a loop device: whether it is on this machine for certain, and which loop devices are over it. */
+interface Backing {
+  readonly file: LoopDevice['backing']
+  readonly local: boolean
+  readonly loops: readonly string[]
+}
+
+async function backingOf({ id, attributes }: BlockDevice, view: View): Promise<Backing | undefined> {
+  const path = attributes['loop/backing_file']
+  if (path === undefined) return undefined
+  const loops = await readLoops(view.source)
+  const file = loops.find((loop) => loop.id === id)?.backing
+  if (file === undefined) return { file, local: false, loops: [] }
+  const over = loops.filter(({ backing }) => backing?.dev === file.dev && backing.ino === file.ino)
+  return { file, local: await isLocal(path), loops: over.map(({ name }) => name) }
 }
 
 /**
@@ -89,6 +116,8 @@ async function tryExclusive(path: string, id: string): Promise<'free' | 'busy' |
 }
 
 interface Seen {
+  /** Processes that were ending, and may have let go of everything since. */
+  readonly ending: Set<number>
   /** Whether no process could have been missed. */
   everything: boolean
   /** Whether all processes of our own user could be looked at. */
@@ -104,7 +133,7 @@ async function lookAtProcesses(wanted: Wanted, view: View): Promise<Seen> {
   const seen: Seen = {
     // Without this capability /proc may hide processes (its mount option hidepid), so that not even their absence proves anything.
     ...{ everything: allPids && (system.capabilities & capabilitySysPtrace) !== 0n, ours: allPids },
-    ...{ foreignMounts: [], openers: [], unseen: [] },
+    ...{ ending: new Set<number>(), foreignMounts: [], openers: [], unseen: [] },
   }
   const namespaces = new Map<string, readonly MountEntry[]>([[linkNow('/proc/self/ns/mnt') ?? '', view.mounts]])
   let count = 0
@@ -115,22 +144,47 @@ async function lookAtProcesses(wanted: Wanted, view: View): Promise<Seen> {
     const mounts = await lookAtMounts(Number(name), wanted, namespaces, seen)
     await lookAtFiles(Number(name), wanted, mounts, seen)
   }
+  await outlive(seen)
   return seen
 }
 
-/** Notes that a process could not be looked at, unless it has ended meanwhile. */
-function missed(pid: number, seen: Seen, uid: number): void {
-  const stats = statNow(`/proc/${pid}`)
-  const status = readNow(`/proc/${pid}/status`) ?? ''
+/** Waits for the processes that were ending: until one has ended, it may still hold what it had. One that does not end counts as missed. */
+async function outlive(seen: Seen): Promise<void> {
+  for (let rounds = 0; rounds < endingRounds && [...seen.ending].some(isThere); rounds += 1) {
+    await new Promise((resolve) => setTimeout(resolve, endingInterval))
+  }
+  for (const pid of seen.ending) if (isThere(pid)) noteUnseen(pid, seen)
+}
+
+function isThere(pid: number): boolean {
+  const status = readNow(`/proc/${pid}/status`)
+  if (status === undefined) return false
   // A process that has ended and is not reaped yet holds nothing any more; one whose first thread alone has ended does.
-  const gone = /^State:\s+[ZX]/m.test(status) && /^Threads:\s+[01]$/m.test(status)
-  if (stats === undefined || gone) return
+  return !(/^State:\s+[ZX]/m.test(status) && /^Threads:\s+[01]$/m.test(status))
+}
+
+/** Notes that a process could not be looked at, unless it has ended meanwhile or is about to. */
+function missed(pid: number, seen: Seen): void {
+  if (!isThere(pid)) return
+  if (isEnding(pid)) seen.ending.add(pid)
+  else noteUnseen(pid, seen)
+}
+
+function isEnding(pid: number): boolean {
+  // The ninth field of proc_pid_stat(5); the name in parentheses before it may hold anything.
+  const flags = readNow(`/proc/${pid}/stat`)?.replace(/^.*\)/s, '').split(' ')[7]
+  return (Number(flags) & exiting) !== 0
+}
+
+function noteUnseen(pid: number, seen: Seen): void {
+  const stats = statNow(`/proc/${pid}`)
+  if (stats === undefined) return
   // Hardened machines let nobody look at init. What it mounts claims a device exclusively, which shows; files of others it does not open.
   if (pid !== initProcess) seen.everything = false
   if (seen.unseen.length < mostNamed && seen.unseen.every((other) => other.pid !== pid)) {
     seen.unseen.push({ pid, command: commandOf(pid) })
   }
-  if (stats.uid === uid) seen.ours = false
+  if (stats.uid === (process.geteuid?.() ?? 0)) seen.ours = false
 }
 
 async function lookAtMounts(
@@ -139,17 +193,16 @@ async function lookAtMounts(
   namespaces: Map<string, readonly MountEntry[]>,
   seen: Seen,
 ): Promise<readonly MountEntry[]> {
-  const uid = process.geteuid?.() ?? 0
   const namespace = linkNow(`/proc/${pid}/ns/mnt`)
   if (namespace === undefined) {
-    missed(pid, seen, uid)
+    missed(pid, seen)
     return []
   }
   const known = namespaces.get(namespace)
   if (known !== undefined) return known
   const text = readNow(`/proc/${pid}/mountinfo`)
   if (text === undefined || text === '') {
-    missed(pid, seen, uid)
+    missed(pid, seen)
     return []
   }
   const mounts = parseMountinfo(text)
@@ -192,7 +245,7 @@ async function lookAtFiles(pid: number, wanted: Wanted, mounts: readonly MountEn
       for (const map of maps) if (map.ino === ino && devs.includes(map.dev)) note(map.writable)
     }
   } catch {
-    missed(pid, seen, process.geteuid?.() ?? 0)
+    missed(pid, seen)
   }
   if (writable !== undefined) seen.openers.push({ pid, command: commandOf(pid), writable })
 }

@@ -158,7 +158,11 @@ describe('online', () => {
   test('nothing to do needs neither a process nor a right', () => {
     const device = onLoop(make(64n * MiB), { mounts: [mountSnapshot(readOnlyMount)] })
     expect(grow(device, { available: bytes(64n * MiB) }, { capabilities: 0n })).toEqual({
-      ...{ after: 64n * MiB, findings: [], expect: [], commands: [], tools: [] },
+      after: 64n * MiB,
+      findings: [],
+      expect: [],
+      commands: [],
+      tools: [],
     })
     const growth = grow(device, { available: bytes(64n * MiB + 1000n) }, { capabilities: 0n })
     expect(growth.commands).toEqual([])
@@ -220,13 +224,20 @@ describe('online', () => {
     const growth = grow(device, { available: bytes(20n * GiB) }, { kernel: '6.1.55' })
     expect(codes(growth)).toContain('blocker: kernel-too-old')
     expect(growth.commands).toEqual([])
-    const within = grow(device, { available: bytes(5n * GiB) }, { kernel: '6.1.55' })
-    expect(codes(within)).toEqual(['note: ext4-lazy-init'])
+  })
+
+  test('without resize_inode, kernels before 6.7 convert with every growth, later ones when they have to', () => {
+    const device = onLoop(make(64n * MiB, '-b', '4096', '-O', '^resize_inode'))
+    const within = (kernel: string): readonly string[] =>
+      codes(grow(device, { available: bytes(5n * GiB) }, { kernel }))
+    expect(within('6.1.55')).toContain('blocker: kernel-too-old')
+    expect(within('6.1.176')).toEqual(['blocker: ext4-meta-bg-conversion', 'note: ext4-lazy-init'])
+    expect(within('6.7.0')).toEqual(['note: ext4-lazy-init'])
   })
 
   test('an old kernel may convert when every group of the last meta group is there', () => {
     const device = onLoop(make(64n * MiB, '-b', '4096'))
-    const { sharesMetaGroup, converts } = predictOnline(readSuperblock(device), 200n * GiB, 4096)
+    const { sharesMetaGroup, converts } = predictOnline(readSuperblock(device), 200n * GiB, 4096, '6.1.55')
     expect({ sharesMetaGroup, converts }).toEqual({ sharesMetaGroup: false, converts: true })
   })
 
@@ -295,6 +306,14 @@ describe('offline', () => {
       { exec: ['resize2fs', '/dev/loop0'] },
     ])
     expect(growth.tools.map(({ name }) => name)).toEqual(['e2fsck', 'resize2fs'])
+  })
+
+  test('a refusal says that a dirty journal is also how a disk in use elsewhere looks', () => {
+    const dirty = unmounted(patched(make(64n * MiB), 0x60, 0xc6))
+    const [finding] = grow(dirty, { ...offline, offline: false }).findings
+    expect(finding).toMatchObject({ code: 'needs-offline', remedy: expect.stringContaining('another machine') })
+    const [clean] = grow(unmounted(make(64n * MiB)), { ...offline, offline: false }).findings
+    expect(clean?.remedy).not.toContain('another machine')
   })
 
   test('bigalloc is refused', () => {

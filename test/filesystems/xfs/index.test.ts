@@ -43,7 +43,11 @@ describe('measuring', () => {
     const on = unmounted()
     expect(xfs.detect(on)).toBe(true)
     expect(xfs.measure(on, storageOf(on))).toMatchObject({
-      ...{ type: 'xfs', size, blockSize: 4096n, label: 'label', uuid: '01020304-0506-0708-090a-0b0c0d0e0f10' },
+      type: 'xfs',
+      size,
+      blockSize: 4096n,
+      label: 'label',
+      uuid: '01020304-0506-0708-090a-0b0c0d0e0f10',
     })
   })
 
@@ -205,8 +209,14 @@ describe('diagnosis', () => {
   function diagnose(stderr: string, part: Partial<ExecResult> = {}, capabilities = (1n << 41n) - 1n) {
     const on = online()
     const result: ExecResult = {
-      ...{ argv: ['xfs_growfs', '-d', '/data'], ended: 'exited', ok: false, exitCode: 1 },
-      ...{ stdout: '', stderr, milliseconds: 5, ...part },
+      argv: ['xfs_growfs', '-d', '/data'],
+      ended: 'exited',
+      ok: false,
+      exitCode: 1,
+      stdout: '',
+      stderr,
+      milliseconds: 5,
+      ...part,
     }
     return xfs.diagnose(result, on, on, storageOf(on, { capabilities }))
   }

@@ -54,7 +54,7 @@ describe('refs', () => {
     })
     const [state] = await expander.read(['/srv/link.img'], {})
     if (state === undefined || state instanceof Error) throw state
-    expect(expander.identify('/srv/link.img', state)).toEqual({ image: '/mnt/real.img' })
+    expect(expander.identify('/srv/link.img', state)).toEqual({ image: '/mnt/real.img', host: 'local' })
   })
 })
 

@@ -6,14 +6,14 @@ export interface Geometry {
   readonly mkfs: readonly string[]
   readonly from: bigint
   readonly to: bigint
-  /** Commands of tune2fs or debugfs between making and growing: options, without the device. */
-  readonly tune?: readonly (readonly string[])[]
+  /** Whether e2fsck has something to correct after mke2fs has put files in it (it counts them in no quota). */
+  readonly checkFirst?: boolean
   /** Codes of blockers that are expected offline instead of a growth. */
   readonly refusedOffline?: string
   /** Codes of blockers that are expected online instead of a growth. */
   readonly refusedOnline?: string
-  /** Whether growing it online converts it to meta_bg. */
-  readonly convertsOnline?: boolean
+  /** Whether growing it online converts it to meta_bg; some growths do so with kernels before 6.7 alone. */
+  readonly convertsOnline?: boolean | 'before 6.7'
   /** Left out of online runs: a kernel can be built without what it needs (quotas, casefold). */
   readonly offlineOnly?: boolean
   /** Whether the kernel has to know XFS version 4, which kernels since 6.18 can be built without. */
@@ -92,6 +92,7 @@ export const extGeometries: readonly Geometry[] = [
     mkfs: ext4('-b', '4096', '-O', '^resize_inode'),
     from: 64n * MiB,
     to: 2n * GiB,
+    convertsOnline: 'before 6.7',
   },
   {
     name: 'ext4, no resize_inode, across a meta group',
@@ -176,6 +177,7 @@ export const extGeometries: readonly Geometry[] = [
     from: 64n * MiB,
     to: 256n * MiB,
     offlineOnly: true,
+    checkFirst: true,
   },
   {
     name: 'ext4, inline data and casefold',
@@ -236,8 +238,17 @@ export const extGeometries: readonly Geometry[] = [
     refusedOnline: 'limit-exceeded',
   },
   {
-    name: 'ext4, 64bit, from below to beyond 16 TiB',
+    name: 'ext4, 64bit, from below to beyond 16 TiB, past the reserve',
     mkfs: ext4('-i', '4194304'),
+    from: 15n * TiB,
+    to: 17n * TiB,
+    large: true,
+    convertsOnline: true,
+    refusedOffline: 'unsupported-feature',
+  },
+  {
+    name: 'ext4, 64bit, from below to beyond 16 TiB',
+    mkfs: ext4('-i', '4194304', '-O', 'meta_bg,^resize_inode'),
     from: 15n * TiB,
     to: 17n * TiB,
     large: true,

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { expect } from 'vitest'
 import type { FilesystemResizer } from '../../../src/filesystems/filesystem.ts'
+import { commandEnvironment } from '../../../src/hosts/command.ts'
 import type { DeviceSnapshot, ExecResult, StorageSnapshot, StorageTarget } from '../../../src/hosts/host.ts'
 import { localHost } from '../../../src/hosts/local/index.ts'
 import type { Growth, GrowthContext } from '../../../src/layers/layer.ts'
@@ -13,7 +14,7 @@ const host = localHost()
 export function run(program: string, ...args: readonly string[]): string {
   const { status, stdout, stderr, error } = spawnSync(program, args, {
     encoding: 'utf8',
-    env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
+    env: commandEnvironment,
   })
   if (error !== undefined) throw error
   if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}: ${stderr}${stdout}`)
@@ -31,6 +32,7 @@ export function make(geometry: Geometry, path: string, ...extra: readonly string
   resize(path, geometry.from)
   const [program = '', ...args] = geometry.mkfs
   run(program, ...args, ...extra, path)
+  if (geometry.checkFirst === true) spawnSync('e2fsck', ['-f', '-y', path], { env: commandEnvironment })
   resize(path, geometry.to)
 }
 

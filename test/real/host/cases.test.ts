@@ -6,7 +6,7 @@ import { file } from '../../../providers/file/index.ts'
 import { expand, localHost, plan } from '../../../src/index.ts'
 import { GiB, KiB, MiB, TiB } from '../../../src/size.ts'
 import { expectSound } from '../support/checks.ts'
-import { attempt, run } from '../support/commands.ts'
+import { attempt, run, until } from '../support/commands.ts'
 import { expectContent, fillUp, writeContent } from '../support/content.ts'
 import { Disk } from '../support/disk.ts'
 import { mountElsewhere } from '../support/elsewhere.ts'
@@ -425,5 +425,26 @@ describe('held exclusively', () => {
     onTestFinished(() => void holder.kill('SIGKILL'))
     const { error } = await expectRefused(disk, { ...offline, device: disk.image }, 'in-use')
     expect(error.message).toContain(`(pid ${holder.pid})`)
+  })
+
+  test('a process that is ending: waited for, and then it is known that nobody has it', async () => {
+    const disk = diskWith(ext4, 64n * MiB, 200n * MiB)
+    // A process that has written to a device sees that through when it ends, and here it cannot, as long as what is below is frozen. It has no namespaces and no
+    // files any more that could be looked at.
+    const below = await mountedXfs()
+    const written = new Disk(16n * MiB, { within: below.mountPoint })
+    const device = await written.attach()
+    const child = spawn('sh', ['-c', 'exec 5<>"$1"; echo lost >&5; echo ready; read -r line', 'sh', device])
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    await new Promise((resolve) => child.stdout.once('data', resolve))
+    run('fsfreeze', '--freeze', below.mountPoint)
+    const thaw = (): unknown => attempt('fsfreeze', '--unfreeze', below.mountPoint)
+    onTestFinished(() => void thaw())
+    child.kill('SIGKILL')
+    await until('the end to begin', () => attempt('readlink', `/proc/${child.pid}/ns/mnt`).code !== 0)
+    const planned = plan({ ...offline, device: disk.image })
+    setTimeout(thaw, 700)
+    expect((await planned).findings).toMatchObject([{ code: 'offline-not-crash-safe' }])
+    await ended
   })
 })

@@ -30,9 +30,9 @@ async function mountedXfs(): Promise<Disk> {
 
 /** An image whose growth takes long enough to meet the tool at its work. */
 function slowDisk(): Disk {
-  const disk = new Disk(GiB, { inMemory: true })
+  const disk = new Disk(4n * GiB, { inMemory: true })
   disk.mkfs(['mkfs.ext4', '-q', '-F'])
-  disk.resize(2n * TiB)
+  disk.resize(3n * TiB)
   return disk
 }
 

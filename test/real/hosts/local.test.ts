@@ -352,3 +352,17 @@ describe('control groups', () => {
     expect(result.ownControlGroup).toBe(true)
   })
 })
+
+describe('the file below a loop device', () => {
+  test('shows who else has it: a process with a descriptor, and another loop device', async () => {
+    const image = newImage()
+    const loop = await attach(image)
+    const alone = (await only({ device: loop })).users
+    expect(alone).toMatchObject({ openers: [], loops: [basename(loop)], localBacking: true })
+    const holder = begin('sh', '-c', 'exec 3<"$1"; echo ready; exec sleep 60', 'sh', image)
+    await firstOutput(holder)
+    expect((await only({ device: loop })).users?.openers).toMatchObject([{ pid: holder.pid, writable: false }])
+    const second = await attach(image)
+    expect((await only({ device: loop })).users?.loops).toEqual(expect.arrayContaining([basename(second)]))
+  })
+})

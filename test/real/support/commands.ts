@@ -6,11 +6,17 @@ export function run(program: string, ...args: readonly string[]): string {
   return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env }).trim()
 }
 
-/** Runs a program that may fail. */
-export function attempt(program: string, ...args: readonly string[]): { readonly code: number; readonly said: string } {
+/** How a program that may fail has ended, and all that it said; the answer is what was on its standard output. */
+export interface Attempt {
+  readonly code: number
+  readonly said: string
+  readonly answer: string
+}
+
+export function attempt(program: string, ...args: readonly string[]): Attempt {
   const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8', env })
   if (error !== undefined) throw error
-  return { code: status ?? -1, said: `${stdout}${stderr}`.trim() }
+  return { code: status ?? -1, said: `${stdout}${stderr}`.trim(), answer: stdout.trim() }
 }
 
 // The tools are in directories that an ordinary PATH may lack, and their words are compared.

@@ -10,10 +10,12 @@ export interface DiskOptions {
   readonly name?: string
   /** On a tmpfs, whose files may be larger than those of the usual filesystems. */
   readonly inMemory?: boolean
+  /** A directory for it, such as one on another disk. */
+  readonly within?: string
 }
 
 /** A directory for one test. */
-export function scratchDirectory(parent: string = tmpdir()): string {
+function scratchDirectory(parent: string): string {
   const directory = fs.mkdtempSync(join(parent, 'volume-expander-'))
   onTestFinished(() => fs.rmSync(directory, { recursive: true }))
   return directory
@@ -26,8 +28,8 @@ export class Disk {
   readonly #devices: string[] = []
   readonly #mounts: string[] = []
 
-  constructor(size: bigint, { name = 'disk.img', inMemory = false }: DiskOptions = {}) {
-    this.directory = scratchDirectory(inMemory ? '/dev/shm' : tmpdir())
+  constructor(size: bigint, { name = 'disk.img', inMemory = false, within }: DiskOptions = {}) {
+    this.directory = scratchDirectory(within ?? (inMemory ? '/dev/shm' : tmpdir()))
     this.image = join(this.directory, name)
     fs.closeSync(fs.openSync(this.image, 'wx'))
     this.resize(size)
@@ -79,8 +81,8 @@ export class Disk {
   /** Attaches a loop device. They are few, and other programs use them too. */
   async attach(...options: readonly string[]): Promise<string> {
     const device = await until('a free loop device', () => {
-      const { code, said } = attempt('losetup', '--find', '--show', ...options, '--', this.image)
-      return code === 0 ? said : undefined
+      const { code, answer } = attempt('losetup', '--find', '--show', ...options, '--', this.image)
+      return code === 0 ? answer : undefined
     })
     this.#devices.push(device)
     return device

@@ -20,9 +20,11 @@ export class LibraryProcess {
   readonly #ended: Promise<unknown>
   #said = ''
 
-  constructor(request: PlainRequest) {
+  /** @param wrapper a command that is put before the program, such as one that takes rights away */
+  constructor(request: PlainRequest, wrapper: readonly string[] = []) {
     const script = fileURLToPath(new URL('./library-process.ts', import.meta.url))
-    this.#child = spawn(process.execPath, ['--import', 'tsx', script, JSON.stringify(request)], {
+    const [program = '', ...args] = [...wrapper, process.execPath, '--import', 'tsx', script, JSON.stringify(request)]
+    this.#child = spawn(program, args, {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#read(text))

@@ -29,7 +29,7 @@ function runningTool(pid: number): RunningTool {
     pid,
     isRunning,
     pause: () => void process.kill(pid, 'SIGSTOP'),
-    resume: () => void process.kill(pid, 'SIGCONT'),
+    resume: () => void (isRunning() && process.kill(pid, 'SIGCONT')),
     ended: () => until(`the end of process ${pid}`, () => !isRunning()),
   }
 }
