@@ -9,7 +9,6 @@ import { pollUntil } from '../wait.ts'
 import type { StackObservation } from './context.ts'
 import { patiently } from './patience.ts'
 import type { PlanDraft, PlannedAction, StepServices } from './step.ts'
-import { withoutLock } from './storage.ts'
 
 /** One layer or filesystem that will be grown, with how. */
 export interface GrowthPayload {
@@ -99,6 +98,7 @@ export async function grow(
     if (executed.some(({ ended }) => ended === 'locked')) {
       // The command did not begin. Whoever holds the disk may be growing it: wait, and let the expectations judge again.
       services.waiting(payload.state.kind, `another tool holds ${payload.state.label}`)
+      const { withoutLock } = await import('./storage.ts')
       await withoutLock(stack.storage, services)
       const done = await grownAlready(payload, stack, services)
       if (done !== undefined) return done

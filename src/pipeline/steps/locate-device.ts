@@ -1,7 +1,6 @@
 import type { Host, StorageTarget } from '../../hosts/host.ts'
 import type { BackendObservation, StorageObservation } from '../context.ts'
 import { defineStep, type Step } from '../step.ts'
-import { lookAt } from '../storage.ts'
 
 /** Where on the host; with a volume both may be left out, without one exactly one is needed. */
 export interface Place {
@@ -20,6 +19,7 @@ export function locateDevice(): Step<
   return defineStep({
     name: 'locate device',
     async observe({ host, backend, ...place }, services) {
+      const { lookAt } = await import('../storage.ts')
       const hints = backend.handle.expander.identify(backend.handle.ref, backend.state)
       return { storage: await lookAt(host, targetOf(place) ?? { hints }, services, backend) }
     },
@@ -31,6 +31,7 @@ export function locatePath(): Step<{ readonly host: Host } & Place, object, { re
   return defineStep({
     name: 'locate path',
     async observe({ host, ...place }, services) {
+      const { lookAt } = await import('../storage.ts')
       const target = targetOf(place)
       if (target === undefined) throw new TypeError('Without a volume, `path` or `device` has to say what to grow.')
       return { storage: await lookAt(host, target, services) }

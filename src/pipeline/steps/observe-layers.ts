@@ -1,7 +1,6 @@
 import type { Recognisers } from '../../layers/stack.ts'
 import type { StackObservation, StorageObservation } from '../context.ts'
 import { defineStep, type Step } from '../step.ts'
-import { lookAt } from '../storage.ts'
 
 /** How often a damaged superblock of a mounted filesystem is read again: the kernel may be writing it just then. */
 const tornReads = 3
@@ -17,6 +16,7 @@ export function observeLayers(
       let stack = measure(storage)
       for (let tries = 0; tries < tornReads && mayBeTorn(stack); tries += 1) {
         await services.clock.sleep(50, services.signal)
+        const { lookAt } = await import('../storage.ts')
         stack = measure(await lookAt(storage.host, storage.target, services, storage.backend))
       }
       return { stack }
