@@ -82,7 +82,7 @@ function gptHeader({ own, other, at, firstUsable, lastUsable, crc }: HeaderField
 }
 
 /** A boot record with up to four partitions, by their numbers. */
-export function mbrSector(parts: readonly Part[]): Uint8Array {
+function mbrSector(parts: readonly Part[]): Uint8Array {
   const sector = new Uint8Array(512)
   const view = new DataView(sector.buffer)
   view.setUint32(440, 0x58260fb0, true)
