@@ -4,8 +4,9 @@ import type { Finding, FindingCode, Severity } from '../../findings.ts'
 import type { DeviceSnapshot, ExpectItem, StorageSnapshot } from '../../hosts/host.ts'
 import { type Bytes, formatSize } from '../../size.ts'
 import type { Growth, GrowthContext, Layer, LayerState } from '../layer.ts'
+import type { PartitionTable, TableEntry } from './entries.ts'
 import { partitionGrowth, partitionTools, type Resize } from './script.ts'
-import { type PartitionTable, type TableEntry, tableOf } from './table.ts'
+import { tableOf } from './table.ts'
 
 /**
  * A partition of a GPT or an MBR. It fills its disk when it is the last one by its place, whatever its number; a logical one together with the extended one around it.

@@ -58,9 +58,7 @@ export class PartitionedDisk {
     const sum = createHash('sha256')
       .update(this.disk.read(0n, 34 * 512))
       .update(this.disk.read(size - 33n * 512n, 33 * 512))
-    return [size, sum.digest('hex'), run('partx', '--show', '--raw', this.loop), run('lsblk', '--raw', this.loop)].join(
-      ' ',
-    )
+    return [size, sum.digest('hex'), run('lsblk', '--raw', '--bytes', this.loop)].join(' ')
   }
 
   async mount(number: number): Promise<string> {
