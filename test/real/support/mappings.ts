@@ -50,7 +50,11 @@ export function luksOn(device: string, { name, type, format = [], open = [] }: L
 
 /** Runs a program that reads the passphrase from its standard input. */
 export function withKey(program: string, ...args: readonly string[]): void {
-  execFileSync(program, args, { input: passphrase, stdio: ['pipe', 'ignore', 'pipe'] })
+  withInput(passphrase, program, ...args)
+}
+
+export function withInput(input: string, program: string, ...args: readonly string[]): void {
+  execFileSync(program, args, { input, stdio: ['pipe', 'ignore', 'pipe'] })
 }
 
 /** Runs a command of LVM that keeps no archive, since the guest's /etc cannot be written, and that makes device nodes by itself, since no udev runs. */

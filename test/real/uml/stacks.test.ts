@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { file } from '../../../providers/file/index.ts'
@@ -16,6 +15,7 @@ import {
   sizeOf,
   unmounted,
   watchFor,
+  withInput,
   withKey,
 } from '../support/mappings.ts'
 import { PartitionedDisk } from '../support/partitions.ts'
@@ -68,7 +68,7 @@ test('a run that died between LUKS and LVM is finished by the next, which asks f
   const { disk, mountPoint } = await stack()
   disk.disk.resize(192n * MiB)
   run('sgdisk', '--move-second-header', disk.loop)
-  execFileSync('sfdisk', ['--force', '--no-reread', '--partno', '2', disk.loop], { input: ', +\n', stdio: 'pipe' })
+  withInput(', +\n', 'sfdisk', '--force', '--no-reread', '--partno', '2', disk.loop)
   run('partx', '--update', '--nr', '2', disk.loop)
   withKey('cryptsetup', 'resize', '--key-file', '-', 'inner')
   expect(sizeOf('/dev/mapper/inner')).toBeGreaterThan(160n * MiB)
