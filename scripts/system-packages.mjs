@@ -35,6 +35,7 @@ export async function ensureSystemPackages(names) {
 
 /** What the real tests need: tools of the filesystems, a kernel with every capability as a process, and an emulated machine to reach over SSH. */
 export const realTestPackages = [
-  ...['e2fsprogs', 'xfsprogs', 'util-linux', 'mount', 'kmod', 'user-mode-linux'],
+  ...['e2fsprogs', 'xfsprogs', 'util-linux', 'mount', 'kmod', 'user-mode-linux', 'fdisk'],
+  ...['lvm2', 'thin-provisioning-tools', 'cryptsetup-bin', 'dmsetup'],
   ...['qemu-system-x86', 'qemu-utils', 'mmdebstrap', 'gdisk', 'openssh-client', 'openssl'],
 ]

@@ -41,7 +41,7 @@ const results = given ?? mkdtempSync(join(tmpdir(), 'real-results-'))
 mkdirSync(results, { recursive: true })
 try {
   const tsx = join(root, 'node_modules/tsx/dist/cli.mjs')
-  const lab = [tsx, 'test/lab/cli.ts', 'uml', '--timeout', '900', '--writable', results, '--']
+  const lab = [tsx, 'test/lab/cli.ts', 'uml', '--timeout', '1800', '--writable', results, '--']
   const outcomes = [
     run('On this kernel', ...vitest('host', results)),
     run('Inside User-Mode Linux', ...lab, process.execPath, ...vitest('uml', results)),

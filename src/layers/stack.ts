@@ -83,8 +83,9 @@ function contradictions(kind: LayerKind, device: DeviceSnapshot, snapshot: Stora
   if (!marked.has(kind)) return []
   return device.below.flatMap((id) => {
     const below = snapshot.devices.find((candidate) => candidate.id === id)
-    const content = below === undefined ? undefined : identify(below)
-    if (below === undefined || content === undefined) return []
+    // Hidden volumes are below those of LVM that are no plain ones; their layer says what that means.
+    if (below === undefined || (kind === 'lvm' && below.attributes['dm/uuid']?.startsWith('LVM-') === true)) return []
+    const content = identify(below)
     return content.kind === 'unhandled' || content.kind === 'ambiguous' ? contentFindings(below, content) : []
   })
 }

@@ -71,6 +71,23 @@ describe('the loop', () => {
     expect(node.filesystem).toBe(20n * GiB)
   })
 
+  test('asks a device again until it shows the new size', async () => {
+    const { whole, input, node } = scene()
+    node.deaf = 3
+    const report = await whole.run({ ...input, to: '20Gi' })
+    expect(report.layers.map(({ after }) => after)).toEqual([20n * GiB, 20n * GiB, 20n * GiB])
+    expect(node.executed.map(([program]) => program)).toEqual([...Array(4).fill('rescan'), 'growfs'])
+  })
+
+  test('stops asking when another disk has taken the place', async () => {
+    const { whole, input, node } = scene()
+    node.deaf = 3
+    const run = whole.run({ ...input, to: '20Gi' })
+    for await (const event of run) if (event.type === 'waiting') node.diskseq = '8'
+    expect(await failureOf(run)).toMatchObject({ code: 'identity-mismatch', layer: 'device', outcome: 'changed' })
+    expect(node.filesystem).toBe(10n * GiB)
+  })
+
   test('grows a node alone to fill what is there', async () => {
     const { nodeOnly, node, clock } = scene()
     node.device = 15n * GiB

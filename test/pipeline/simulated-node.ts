@@ -36,6 +36,8 @@ export interface SimulatedNode {
   batches: number
   /** Called instead of growing when the grow tool runs. */
   onGrow: ((node: SimulatedNode) => Partial<ExecResult> | Promise<Partial<ExecResult>>) | undefined
+  /** Rescans that show nothing yet; undefined: the layer does not repeat them. */
+  deaf: number | undefined
   /** How the next measurements of the filesystem fail: a superblock read while it was written. */
   tornReads: number
 }
@@ -50,7 +52,7 @@ export function simulatedNode(sizes: { device: bigint; filesystem: bigint; backi
       holders: [],
       findings: [],
     },
-    ...{ executed: [], batches: 0, onGrow: undefined, tornReads: 0 },
+    ...{ executed: [], batches: 0, onGrow: undefined, deaf: undefined, tornReads: 0 },
     host: { id: 'sim', exec: (argv) => execute(argv), batch: (items) => batch(items) },
     layer: simulatedLayer(() => node),
     resizer: simulatedResizer(() => node),
@@ -60,7 +62,10 @@ export function simulatedNode(sizes: { device: bigint; filesystem: bigint; backi
     const base = { argv, ended: 'exited', ok: true, exitCode: 0, stdout: '', stderr: '', milliseconds: 1 } as const
     if (node.holders.length > 0) return { ...base, ended: 'locked', ok: false }
     node.executed.push([...argv])
-    if (argv[0] === 'rescan') node.device = node.backing()
+    if (argv[0] === 'rescan') {
+      if (node.deaf === undefined || node.deaf === 0) node.device = node.backing()
+      else node.deaf -= 1
+    }
     if (argv[0] === 'growfs') {
       if (node.onGrow !== undefined) return { ...base, ...(await node.onGrow(node)) }
       node.filesystem = node.device
@@ -150,6 +155,7 @@ function simulatedLayer(node: () => SimulatedNode): Layer {
       commands: available > size ? [{ exec: ['rescan', node().host.id] }] : [],
       tools: available > size ? [{ name: 'rescan', packages: 'sim' }] : [],
       settles: available > size,
+      repeats: node().deaf !== undefined,
       summary: 'rescan',
     }),
   }

@@ -38,6 +38,12 @@ export class FrameReader {
     if (!this.#ended) this.#advance()
   }
 
+  /** All frames, the last one ending where the bytes do. */
+  finish(): readonly Frame[] {
+    this.#close(Buffer.concat(this.#pending, this.#length))
+    return this.frames
+  }
+
   #advance(): void {
     let bytes = Buffer.concat(this.#pending, this.#length)
     for (;;) {

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Readable, Writable } from 'node:stream'
+import { promisify } from 'node:util'
+import { gunzip } from 'node:zlib'
 import { VolumeExpansionError } from '../../errors.ts'
 import { checkItem, type Progress, untilAborted } from '../batch.ts'
 import { searchPath } from '../command.ts'
@@ -178,7 +180,7 @@ async function converse(
     const ending = await Promise.race([answered, ended]).catch((cause: unknown) => {
       throw lost(options.id, outcome, cause)
     })
-    if (reader.ended) return reader.frames
+    if (reader.ended) return await unpacked(reader.frames, boundary)
     throw unanswered(options.id, reader.frames, said.text(), ending ?? {}, begun)
   } finally {
     signal.removeEventListener('abort', give)
@@ -186,6 +188,17 @@ async function converse(
     channel.stdin.end()
     channel.stdout.resume()
   }
+}
+
+/** The frames, those of a compressed part in its place. */
+async function unpacked(frames: readonly Frame[], boundary: string): Promise<readonly Frame[]> {
+  const parts = frames.map(async (frame): Promise<readonly Frame[]> => {
+    if (frame.fields[0] !== 'z') return [frame]
+    const inner = new FrameReader(boundary)
+    inner.push(await promisify(gunzip)(frame.body).catch(() => new Uint8Array()))
+    return inner.finish()
+  })
+  return (await Promise.all(parts)).flat()
 }
 
 async function passwordOf({ id, password }: RemoteHostOptions): Promise<string> {

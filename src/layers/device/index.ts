@@ -15,8 +15,9 @@ export const device: Layer = {
   grow: (candidate, snapshot, context) => grow(candidate, snapshot, context, transportOf(candidate)),
 }
 
-/** Devices that are made of others, even when those are not shown: md and device-mapper are layers of their own. */
-function isMapped({ attributes }: DeviceSnapshot): boolean {
+/** Devices that are made of others, even when sysfs does not show those: they are layers of their own. */
+function isMapped({ name, attributes }: DeviceSnapshot): boolean {
+  if (/^(?:dm-|md|drbd|bcache|zd)\d/.test(name)) return true
   return ['partition', 'dm/uuid', 'dm/name', 'md/level'].some((name) => attributes[name] !== undefined)
 }
 

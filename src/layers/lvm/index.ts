@@ -20,8 +20,10 @@ import { readLabel } from './label.ts'
 import { type LogicalVolume, LvmReportError, readLvmReport, type VolumeGroup } from './report.ts'
 import { enough, extentsIn, ownRooms, type Room, roomOf } from './rooms.ts'
 
-const packages = 'lvm2'
-const flock: ToolNeed = { name: 'flock', packages: 'util-linux' }
+const tools: readonly ToolNeed[] = [
+  { name: 'lvm', packages: 'lvm2' },
+  { name: 'flock', packages: 'util-linux' },
+]
 
 /**
  * A logical volume on its physical volumes: `pvresize` of those that have room to gain, then `lvextend` to an absolute number of extents, so that a second one changes
@@ -136,13 +138,13 @@ function grow(device: DeviceSnapshot, snapshot: StorageSnapshot, context: Growth
   ]
   const after = bytes((current + goal.extents) * group.extentSize)
   if (findings.some(({ severity, code }) => severity === 'blocker' && code !== 'extents-elsewhere')) {
-    return { ...standing(size, findings), tools: toolsOf(goal, behind) }
+    return { ...standing(size, findings), tools }
   }
   return {
     ...prescription(device, snapshot, group, volume, goal, behind),
     after,
     findings,
-    tools: toolsOf(goal, behind),
+    tools,
   }
 }
 
@@ -225,7 +227,7 @@ function prescription(
   const lock = locksOf(device, snapshot)
   const name = `${group.name}/${volume.name}`
   const command = (tool: string, ...args: readonly string[]): ExecItem =>
-    writing([tool, '--config', 'backup { archive=0 }', ...args], lock)
+    writing(['lvm', tool, '--config', 'backup { archive=0 }', ...args], lock)
   const resized = goal.rooms.filter(({ gained }) => gained > 0n)
   const extents = volume.size / group.extentSize + goal.extents
   const paths = goal.rooms.map(({ physical }) => physical.name)
@@ -247,15 +249,6 @@ function prescription(
     ],
     summary: done.join(', '),
   }
-}
-
-function toolsOf({ rooms, extents }: Goal, behind: boolean): readonly ToolNeed[] {
-  const names = [
-    ...(behind ? ['lvchange'] : []),
-    ...(rooms.some(({ gained }) => gained > 0n) ? ['pvresize'] : []),
-    ...(extents > 0n ? ['lvextend'] : []),
-  ]
-  return [...names.map((name) => ({ name, packages })), flock]
 }
 
 /** A volume that is not grown here: refused by name when it would have to grow, and let be when it would not. */

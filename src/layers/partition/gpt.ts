@@ -2,7 +2,7 @@ import { fieldsOf, hex } from '../../filesystems/fields.ts'
 import type { DeviceSnapshot } from '../../hosts/host.ts'
 import { bytesAt } from '../probe.ts'
 import { crc32 } from './crc32.ts'
-import { overlaps, type PartitionTable, type TableEntry } from './table.ts'
+import { overlaps, type PartitionTable, type TableEntry } from './entries.ts'
 
 /** Larger arrays of entries exist nowhere; the usual one has 16 KiB. */
 export const largestEntries = 64 * 1024

@@ -4,8 +4,9 @@ import type { Finding, FindingCode, Severity } from '../../findings.ts'
 import type { DeviceSnapshot, ExpectItem, StorageSnapshot } from '../../hosts/host.ts'
 import { type Bytes, formatSize } from '../../size.ts'
 import type { Growth, GrowthContext, Layer, LayerState } from '../layer.ts'
+import type { PartitionTable, TableEntry } from './entries.ts'
 import { partitionGrowth, partitionTools, type Resize } from './script.ts'
-import { type PartitionTable, type TableEntry, tableOf } from './table.ts'
+import { tableOf } from './table.ts'
 
 /**
  * A partition of a GPT or an MBR. It fills its disk when it is the last one by its place, whatever its number; a logical one together with the extended one around it.
@@ -92,10 +93,14 @@ function grow(seen: Seen, snapshot: StorageSnapshot, context: GrowthContext): Gr
     const reason = typeof table === 'string' ? table : 'it does not have this partition where the kernel shows it'
     return hasRoom(seen, context) ? found(damaged(seen, [reason])) : nothing
   }
-  const end = endWithin(seen, entry, table, context)
+  const end = endWithin(entry, table, context)
   const last = lastEnd(seen, entry, table)
   const grows = (end - entry.start) * table.sector > size
-  if (last > entry.end) return end > last ? found(notLast(seen, entry, table, context)) : nothing
+  if (last > entry.end) {
+    // Only a partition that somebody wants to be larger, or room that it could have had, is worth a word.
+    const wants = (context.wanted ?? 0n) > size || end > last
+    return wants ? found(notLast(seen, entry, table, context)) : nothing
+  }
   if (!grows) return table.problems.length === 0 ? nothing : found(damaged(seen, table.problems, 'warning'))
   const refusals = [
     ...(table.problems.length > 0 ? [damaged(seen, table.problems)] : []),
@@ -131,7 +136,7 @@ function grow(seen: Seen, snapshot: StorageSnapshot, context: GrowthContext): Gr
 }
 
 /** Where the partition would end, in sectors of the table; never before it ends now. */
-function endWithin(seen: Seen, entry: TableEntry, table: PartitionTable, context: GrowthContext): bigint {
+function endWithin(entry: TableEntry, table: PartitionTable, context: GrowthContext): bigint {
   const { sector } = table
   const possible = table.endOn(context.available / sector)
   const filled = ((possible * sector) / grain) * (grain / sector)

@@ -1,7 +1,7 @@
 import { type Fields, fieldsOf, hex } from '../../filesystems/fields.ts'
 import type { DeviceSnapshot } from '../../hosts/host.ts'
 import { bytesAt } from '../probe.ts'
-import { overlaps, type PartitionTable, type TableEntry } from './table.ts'
+import { overlaps, type PartitionTable, type TableEntry } from './entries.ts'
 
 /** An MBR; `protective` and `hybrid` ones stand before a GPT. */
 export interface Mbr extends PartitionTable {

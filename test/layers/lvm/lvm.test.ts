@@ -32,9 +32,9 @@ function grow(details: Details = {}, { to = [96], wanted, onVolume }: Asked = {}
 const full: Details = { pv: [{ pv_pe_alloc_count: '15' }], lv: { lv_size: `${15n * 4_194_304n}` } }
 const commands = (growth: Growth): readonly string[] => growth.commands.map(({ exec }) => exec.join(' '))
 const messages = ({ findings }: Growth): readonly string[] => findings.map(({ code, message }) => `${code}: ${message}`)
-const pvresize = (path: string): string => `pvresize --config backup { archive=0 } ${path}`
+const pvresize = (path: string): string => `lvm pvresize --config backup { archive=0 } ${path}`
 const lvextend = (extents: number, ...paths: readonly string[]): string =>
-  `lvextend --config backup { archive=0 } --extents ${extents} data/w ${paths.join(' ')}`
+  `lvm lvextend --config backup { archive=0 } --extents ${extents} data/w ${paths.join(' ')}`
 
 describe('conformance', () => {
   const one = storage(full)
@@ -69,7 +69,7 @@ describe('one physical volume', () => {
     expect(growth.commands).toEqual(
       growth.commands.map(() => expect.objectContaining({ detached: true, lock: ['/dev/loop0'] })),
     )
-    expect(growth.tools.map(({ name }) => name)).toEqual(['pvresize', 'lvextend', 'flock'])
+    expect(growth.tools.map(({ name }) => name)).toEqual(['lvm', 'flock'])
   })
 
   test('that was resized before a run died gives what it has', () => {
@@ -122,7 +122,7 @@ describe('one physical volume', () => {
   test('what LVM has committed and the kernel has not is loaded first', () => {
     const growth = grow({ ...full, mapping: { size: mib(40) } }, { to: [64] })
     expect(growth.after).toBe(mib(60))
-    expect(commands(growth)).toEqual(['lvchange --config backup { archive=0 } --refresh data/w'])
+    expect(commands(growth)).toEqual(['lvm lvchange --config backup { archive=0 } --refresh data/w'])
   })
 })
 

@@ -1,5 +1,5 @@
+import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { attempt, run, until } from './commands.ts'
@@ -40,7 +40,7 @@ export class PartitionedDisk {
   /** Bytes of a partition by the kernel. */
   shown(number: number): bigint {
     const name = this.partition(number).slice('/dev/'.length)
-    return BigInt(readFileSync(`/sys/class/block/${name}/size`, 'utf8').trim()) * 512n
+    return BigInt(fs.readFileSync(`/sys/class/block/${name}/size`, 'utf8').trim()) * 512n
   }
 
   /** Sectors of a partition by the table, and the last of them. */
@@ -49,6 +49,16 @@ export class PartitionedDisk {
     const entry = partitiontable.partitions.find(({ node }) => node === this.partition(number))
     if (entry === undefined) throw new Error(`There is no partition ${number}.`)
     return { start: BigInt(entry.start), size: BigInt(entry.size) }
+  }
+
+  /** Differs when the table, its copy, the image's size or what the kernel shows was changed; a mounted filesystem writes elsewhere. */
+  state(): string {
+    run('blockdev', '--flushbufs', this.loop)
+    const { size } = this.disk
+    const sum = createHash('sha256')
+      .update(this.disk.read(0n, 34 * 512))
+      .update(this.disk.read(size - 33n * 512n, 33 * 512))
+    return [size, sum.digest('hex'), run('lsblk', '--raw', '--bytes', this.loop)].join(' ')
   }
 
   async mount(number: number): Promise<string> {

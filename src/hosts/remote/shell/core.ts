@@ -56,7 +56,15 @@ given() {
 }
 
 file_of() {
-  if [ -p "$1" ]; then given 0 ''; elif [ -d "$1" ]; then given 1 ': Is a directory'; else value head -c 1048576 "$1"; fi
+  if [ -p "$1" ]; then
+    # Whoever waits for its other end would wait for ever.
+    given 0 ''
+  elif [ -d "$1" ]; then
+    given 1 ''
+    printf ': Is a directory' >&4
+  else
+    value head -c 1048576 "$1"
+  fi
 }
 
 range_of() {

@@ -32,7 +32,18 @@ while [ $# -gt 0 ]; do
       done
       ;;
     exec) parameters=$2; shift 2; execute "$@"; shift "$parameters" ;;
-    storage) parameters=$2; shift 2; storage_of "$parameters" "$@"; shift "$parameters" ;;
+    storage)
+      parameters=$2
+      shift 2
+      # The bytes of disks are mostly zeros.
+      if command -v gzip >/dev/null 2>&1; then
+        mark z
+        storage_of "$parameters" "$@" 4>&1 | gzip -1 -c >&4
+      else
+        storage_of "$parameters" "$@"
+      fi
+      shift "$parameters"
+      ;;
     text) text "$2"; shift 2 ;;
     list) names "$2"; shift 2 ;;
     bytes) fact bytes "$2"; file_of "$2"; shift 2 ;;

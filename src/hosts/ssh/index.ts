@@ -1,0 +1,50 @@
+import { checkPath } from '../command.ts'
+import type { Host } from '../host.ts'
+import { remoteHost } from '../remote/host.ts'
+import type { Elevation } from '../remote/request.ts'
+import { endpointOf, nameOf, type SshHostOptions } from './options.ts'
+import { sshTransport } from './transport.ts'
+
+export type { Host } from '../host.ts'
+export type { Ask, KnownHostsOptions, SshConnectionOptions, SshHostOptions, SshPrompt } from './options.ts'
+
+/**
+ * A machine behind an SSH server. A batch costs one round trip; a growth goes on when the connection is lost. The connection is made at the first call, shared by all
+ * runs with this object, and made anew after it was lost. Nothing is installed there: it takes a POSIX shell, the usual small programs (coreutils or
+ * busybox), `setsid` and `flock` of util-linux for growth, and the growth tools.
+ *
+ * The server's key has to be known. Secrets are asked for when they are needed, and are in no argument, event, error or log.
+ *
+ * Calls reject with `host-unreachable` (outcome `unknown` once a command may have begun), `authentication-failed` (the login, the password for sudo, a server whose key
+ * is not known), `identity-mismatch` (a server whose key has changed or is revoked), `permission-denied` (sudo, no shell, no tmpfs), `tool-missing` (no shell or none
+ * of the usual programs) and `aborted`. Needs the package ssh2.
+ *
+ * @throws {TypeError} when an option is malformed
+ */
+export function sshHost(options: SshHostOptions): Host {
+  const endpoint = endpointOf(options)
+  const { sudo = false, mode = 'script', runtimeDirectory } = options
+  if (mode !== 'script' && mode !== 'commands') throw new TypeError("mode is 'script' or 'commands'.")
+  if (runtimeDirectory !== undefined) checkPath(runtimeDirectory, 'runtimeDirectory')
+  if (runtimeDirectory !== undefined && /\s/.test(runtimeDirectory)) {
+    throw new TypeError('runtimeDirectory cannot hold white space.')
+  }
+  const asked = typeof sudo === 'object' ? sudo.password : undefined
+  if (mode === 'commands' && asked !== undefined) {
+    throw new TypeError("mode 'commands' is for sudoers with NOPASSWD: sudo is true, or left out.")
+  }
+  return remoteHost({
+    id: nameOf(endpoint),
+    transport: sshTransport(endpoint),
+    elevation: mode === 'commands' ? 'none' : elevationOf(sudo),
+    password: asked,
+    sudoCommands: mode === 'commands' && sudo !== false,
+    runtimeDirectories:
+      runtimeDirectory === undefined ? ['/run', '/run/user/*', '/dev/shm', '/dev'] : [runtimeDirectory],
+  })
+}
+
+function elevationOf(sudo: NonNullable<SshHostOptions['sudo']>): Elevation {
+  if (typeof sudo === 'object') return 'sudo-with-password'
+  return sudo ? 'sudo' : 'none'
+}

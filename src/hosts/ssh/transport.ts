@@ -1,0 +1,110 @@
+import type { RemoteChannel, RemoteTransport } from '../remote/host.ts'
+import { bootCommand } from '../remote/request.ts'
+import type { SshChannel } from './client.ts'
+import { type Live, SshConnection } from './connection.ts'
+import { connectionError, silentError } from './errors.ts'
+import type { Endpoint } from './options.ts'
+
+// OpenSSH allows 10 sessions on a connection (MaxSessions); others may use some of them.
+const mostSessions = 8
+
+/** Runs the boot command over one SSH connection, several at a time. */
+export function sshTransport(endpoint: Endpoint): RemoteTransport {
+  const connection = new SshConnection(endpoint)
+  const waiting: (() => void)[] = []
+  let open = 0
+  const enter = async (): Promise<void> => {
+    if (open >= mostSessions) await new Promise<void>((resolve) => waiting.push(resolve))
+    else open += 1
+  }
+  const leave = (): void => {
+    const next = waiting.shift()
+    // The place goes on to who waits.
+    if (next === undefined) open -= 1
+    else next()
+  }
+  return {
+    async open(signal) {
+      await enter()
+      connection.hold()
+      let left = false
+      const done = (): void => {
+        if (left) return
+        left = true
+        connection.release()
+        leave()
+      }
+      try {
+        signal?.throwIfAborted()
+        const { live, channel } = await session(connection)
+        channel.on('close', done)
+        return remoteChannel(live, channel)
+      } catch (error) {
+        done()
+        throw error
+      }
+    },
+    close: () => connection.close(),
+  }
+}
+
+/** A session, on a new connection when the old one turns out to be gone: nothing was sent by then. */
+async function session(connection: SshConnection): Promise<{ readonly live: Live; readonly channel: SshChannel }> {
+  for (let tries = 1; ; tries += 1) {
+    const live = await connection.live()
+    try {
+      return { live, channel: await start(live, connection.endpoint) }
+    } catch (error) {
+      const failure = error instanceof Error ? error : silentError()
+      if (live.lost === undefined || tries > 1) throw connectionError(connection.endpoint, failure)
+    }
+  }
+}
+
+function start(live: Live, { connectTimeout }: Endpoint): Promise<SshChannel> {
+  return new Promise((resolve, reject) => {
+    const late = (): void => {
+      live.lost ??= silentError()
+      live.client.destroy()
+      reject(live.lost)
+    }
+    const timer = setTimeout(late, connectTimeout)
+    const settle = (error: Error | undefined, channel: SshChannel): void => {
+      clearTimeout(timer)
+      if (error === undefined || error === null) resolve(channel)
+      else reject(error)
+    }
+    try {
+      live.client.exec(bootCommand, settle)
+    } catch (error) {
+      // ssh2 throws where the socket is gone already.
+      clearTimeout(timer)
+      live.lost ??= error instanceof Error ? error : silentError()
+      reject(live.lost)
+    }
+  })
+}
+
+function remoteChannel(live: Live, channel: SshChannel): RemoteChannel {
+  let ending: { readonly exitCode?: number; readonly signal?: string } | undefined
+  channel.on('exit', (code: number | null, signal?: string) => {
+    ending = { ...(code === null ? {} : { exitCode: code }), ...(signal === undefined ? {} : { signal }) }
+  })
+  channel.on('error', () => undefined)
+  const ended = new Promise<{ readonly exitCode?: number; readonly signal?: string }>((resolve, reject) => {
+    channel.on('close', () => {
+      if (ending !== undefined) resolve(ending)
+      else reject(live.lost ?? new Error('the session ended without an exit status'))
+    })
+  })
+  return {
+    stdin: channel,
+    stdout: channel,
+    stderr: channel.stderr,
+    ended,
+    close: () => {
+      channel.end()
+      channel.close()
+    },
+  }
+}
