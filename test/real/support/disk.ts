@@ -15,7 +15,7 @@ export interface DiskOptions {
 }
 
 /** A directory for one test. */
-function scratchDirectory(parent: string): string {
+export function scratchDirectory(parent: string): string {
   const directory = fs.mkdtempSync(join(parent, 'volume-expander-'))
   onTestFinished(() => fs.rmSync(directory, { recursive: true }))
   return directory

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs'
+import { tmpdir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { VolumeExpansionError } from '../../../src/errors.ts'
@@ -79,7 +80,7 @@ export function columnOf(command: 'lvs' | 'pvs' | 'vgs', column: string, name: s
 
 /** Mounted at a directory of its own until the test ends. */
 export function mounted(device: string): string {
-  const point = join(scratchDirectory(), 'mounted')
+  const point = join(scratchDirectory(tmpdir()), 'mounted')
   fs.mkdirSync(point)
   run('mount', '--', device, point)
   onTestFinished(() => unmounted(point))
