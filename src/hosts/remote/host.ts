@@ -181,7 +181,7 @@ async function converse(
       throw lost(options.id, outcome, cause)
     })
     if (reader.ended) return await unpacked(reader.frames, boundary)
-    throw unanswered(options.id, reader.frames, said.text(), ending ?? {}, begun)
+    throw unanswered(options.id, reader.finish(), said.text(), ending ?? {}, begun)
   } finally {
     signal.removeEventListener('abort', give)
     // The end of the input ends what may still run there; the channel then closes by itself.

@@ -1,0 +1,181 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { describe, expect, test } from 'vitest'
+import { hostCases } from '../../../src/conformance/hosts.ts'
+import { VolumeExpansionError } from '../../../src/errors.ts'
+import { localHost } from '../../../src/hosts/local/index.ts'
+import { type RemoteTransport, remoteHost } from '../../../src/hosts/remote/host.ts'
+import { shellOptions, shells, shellTransport } from './shells.ts'
+
+async function scratch(): Promise<string> {
+  return mkdtemp(join(tmpdir(), 'remote-host-'))
+}
+
+describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('a host behind %s', (_, shell) => {
+  const setup = async () => {
+    const directory = await scratch()
+    const dispose = () => rm(directory, { recursive: true, force: true })
+    return { host: remoteHost(shellOptions(shellTransport(shell))), directory, dispose }
+  }
+  for (const { name, run } of hostCases(setup)) test.concurrent(name, { timeout: 60_000 }, run)
+})
+
+describe('round trips', () => {
+  test('a batch is one, whatever it holds', async () => {
+    const directory = await scratch()
+    const file = join(directory, 'file')
+    await writeFile(file, 'x')
+    const transport = shellTransport()
+    const results = await remoteHost(shellOptions(transport)).batch([
+      { read: 'tools', names: ['sh', 'flock'] },
+      { expect: { read: 'file', path: file }, equals: 'x' },
+      { exec: ['true'], detached: true, lock: [file] },
+      { exec: ['true'] },
+      { read: 'storage', at: { path: directory } },
+      { read: 'storage', at: { image: file } },
+    ])
+    expect(results.map(({ ok }) => ok)).toEqual(results.map(() => true))
+    expect(transport.opened).toBe(1)
+    await rm(directory, { recursive: true })
+  })
+
+  test('what stands before a command is read before it', async () => {
+    const directory = await scratch()
+    const image = join(directory, 'image')
+    await writeFile(image, 'x'.repeat(512))
+    const host = remoteHost(shellOptions(shellTransport()))
+    const [before, , after] = await host.batch([
+      { read: 'storage', at: { image } },
+      { exec: ['tee', image], stdin: new Uint8Array(1024) },
+      { read: 'storage', at: { image } },
+    ])
+    expect(before.ok && before.value.devices[0]?.size).toBe(512n)
+    expect(after.ok && after.value.devices[0]?.size).toBe(1024n)
+    await rm(directory, { recursive: true })
+  })
+})
+
+describe('the same snapshot as on the machine itself', () => {
+  test('of a path, an image, and nothing', async () => {
+    const directory = await scratch()
+    const image = join(directory, "an image $(x) 'y'\nz")
+    await writeFile(image, 'y'.repeat(700_000))
+    const [local, remote] = [localHost(), remoteHost(shellOptions(shellTransport()))]
+    for (const at of [{ image }, { path: '/proc' }, { path: `${directory}/absent` }, { hints: { serial: 'none' } }]) {
+      const [own] = await local.batch([{ read: 'storage', at }])
+      const [other] = await remote.batch([{ read: 'storage', at }])
+      expect(other).toEqual(own)
+    }
+    await rm(directory, { recursive: true })
+  })
+})
+
+test('nothing stays behind, and no output of one command is seen by another', async () => {
+  const host = remoteHost(shellOptions(shellTransport()))
+  const results = await Promise.all(
+    Array.from({ length: 8 }, (_, index) => host.exec(['sh', '-c', 'echo "$1"; sleep 0.1', 'sh', `${index}`])),
+  )
+  expect(results.map(({ stdout }) => stdout)).toEqual(results.map((_, index) => `${index}\n`))
+  const left = (await readdir('/dev/shm')).filter((name) => name.startsWith('volume-expander-'))
+  expect(left).toEqual([])
+})
+
+/** A machine that answers with these words. */
+function answering(stdout: string, stderr: string, exitCode: number): RemoteTransport {
+  return {
+    async open() {
+      const [input, output, errors] = [new PassThrough(), new PassThrough(), new PassThrough()]
+      input.resume()
+      output.end(stdout)
+      errors.end(stderr)
+      const ended = new Promise<{ exitCode: number }>((resolve) => setTimeout(() => resolve({ exitCode }), 20))
+      return { stdin: input, stdout: output, stderr: errors, ended, close: () => undefined }
+    },
+    close: async () => undefined,
+  }
+}
+
+async function failure(transport: RemoteTransport, read = false): Promise<VolumeExpansionError> {
+  const host = remoteHost(shellOptions(transport))
+  const call = read ? host.batch([{ read: 'stat', path: '/' }]) : host.exec(['true'])
+  const error: unknown = await call.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  if (error instanceof VolumeExpansionError) return error
+  throw new Error(`not the error of this library: ${error}`)
+}
+
+describe('a machine that does not run the script', () => {
+  test.each([
+    ['sudo: a password is required\n', 1, 'permission-denied'],
+    ['Sorry, try again.\nsudo: no password was provided\nsudo: not accepted\n', 1, 'authentication-failed'],
+    ['somebody is not in the sudoers file.\nsudo: not accepted\n', 1, 'permission-denied'],
+    ['sudo: sorry, you must have a tty to run sudo\n', 1, 'permission-denied'],
+    ['sudo: not found\n', 127, 'tool-missing'],
+    ['env: ‘/bin/sh’: No such file or directory\n', 127, 'tool-missing'],
+    ['bash: line 1: exec: env: not found\n', 127, 'tool-missing'],
+    ['', 1, 'permission-denied'],
+  ] as const)('%j with code %i is %s', async (words, exitCode, code) => {
+    const error = await failure(answering('This account is currently not available.\n', words, exitCode))
+    expect([error.code, error.layer, error.outcome]).toEqual([code, 'host', 'unchanged'])
+    expect(error.remedy).toMatch(/\w/)
+  })
+
+  test('a connection that is lost leaves unknown what was begun, and a read leaves nothing', async () => {
+    const transport = answering('', '', 0)
+    const lost: RemoteTransport = {
+      ...transport,
+      open: async (signal) => ({ ...(await transport.open(signal)), ended: Promise.reject(new Error('reset')) }),
+    }
+    expect(await failure(lost)).toMatchObject({ code: 'host-unreachable', outcome: 'unknown', retryable: true })
+    expect(await failure(lost, true)).toMatchObject({ code: 'host-unreachable', outcome: 'unchanged', retryable: true })
+  })
+
+  test('programs that are missing are named', async () => {
+    const transport = shellTransport()
+    const without: RemoteTransport = {
+      ...transport,
+      async open(signal) {
+        const channel = await transport.open(signal)
+        const stdin = new PassThrough()
+        stdin.on('data', (chunk: Uint8Array) => {
+          channel.stdin.write(Buffer.from(chunk).toString('utf8').replace('head dd od', 'head no-dd no-od'))
+        })
+        stdin.on('end', () => channel.stdin.end())
+        return { ...channel, stdin }
+      },
+    }
+    const error = await failure(without)
+    expect(error).toMatchObject({ code: 'tool-missing', outcome: 'unchanged' })
+    expect(error.message).toContain('no-dd, no-od')
+  })
+
+  test('without a writable tmpfs nothing is begun', async () => {
+    const host = remoteHost({ ...shellOptions(shellTransport()), runtimeDirectories: ['/proc', '/no-such-place'] })
+    await expect(host.exec(['true'])).rejects.toMatchObject({ code: 'permission-denied', outcome: 'unchanged' })
+  })
+
+  test('a request that was cut off runs nothing', async () => {
+    const directory = await scratch()
+    const transport = shellTransport()
+    const cut: RemoteTransport = {
+      ...transport,
+      async open(signal) {
+        const channel = await transport.open(signal)
+        const stdin = new PassThrough()
+        stdin.on('data', (chunk: Uint8Array) => {
+          const text = Buffer.from(chunk).toString('utf8')
+          channel.stdin.end(text.slice(0, text.indexOf('#run')))
+        })
+        return { ...channel, stdin }
+      },
+    }
+    const host = remoteHost(shellOptions(cut))
+    await expect(host.exec(['tee', join(directory, 'mark')])).rejects.toMatchObject({ code: 'permission-denied' })
+    expect(await readdir(directory)).toEqual([])
+    await rm(directory, { recursive: true })
+  })
+})
