@@ -5,7 +5,7 @@ import { crc32 } from './crc32.ts'
 import { overlaps, type PartitionTable, type TableEntry } from './entries.ts'
 
 /** Larger arrays of entries exist nowhere; the usual one has 16 KiB. */
-export const largestEntries = 64 * 1024
+export const largestEntries: number = 64 * 1024
 const smallestHeader = 92
 /** A name of 72 bytes and 56 bytes before it. */
 const entrySize = 128

@@ -14,7 +14,8 @@ export interface Luks2Details {
 
 export const segment = {
   type: 'crypt',
-  offset: `${16n * MiB}`,
+  // 16 MiB
+  offset: '16777216',
   size: 'dynamic',
   iv_tweak: '0',
   encryption: 'aes-xts-plain64',
