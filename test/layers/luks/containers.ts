@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import type { DeviceSnapshot, ProbedRange } from '../../../src/hosts/host.ts'
-import { MiB } from '../../../src/size.ts'
 import { deviceOf, mib } from '../device/snapshots.ts'
 
 export const uuid = '2541fe89-22b8-4257-931a-b75330863c29'
