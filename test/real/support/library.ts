@@ -20,8 +20,11 @@ export class LibraryProcess {
   readonly #ended: Promise<unknown>
   #said = ''
 
-  constructor(request: PlainRequest) {
-    const script = fileURLToPath(new URL('./library-process.ts', import.meta.url))
+  /** @param program what runs the request; left out: the one for requests on this machine */
+  constructor(request: PlainRequest)
+  constructor(request: object, program: URL)
+  constructor(request: object, program: URL = new URL('./library-process.ts', import.meta.url)) {
+    const script = fileURLToPath(program)
     this.#child = spawn(process.execPath, ['--import', 'tsx', script, JSON.stringify(request)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
