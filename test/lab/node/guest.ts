@@ -86,7 +86,10 @@ export class Guest {
     const port = this.part.ports['ssh']
     if (port === undefined) throw new Error(`${this.part.name} has no port for SSH.`)
     const { directory } = this.part
-    return { host: '127.0.0.1', port, identity: join(directory, 'identity'), hostKey: join(directory, 'host-key.pub') }
+    return {
+      ...{ host: '127.0.0.1', port, identity: join(directory, 'identity') },
+      ...{ hostKey: join(directory, 'host-key.pub'), knownHosts: join(directory, 'known_hosts') },
+    }
   }
 
   /** The disk that the guest was booted from. */

@@ -15,12 +15,27 @@ export interface GuestAddress {
   readonly identity: string
   /** File with the guest's public key. */
   readonly hostKey: string
+  /** The same as a file of known hosts. */
+  readonly knownHosts: string
 }
 
 export interface GuestResult {
   readonly code: number
   readonly stdout: string
   readonly stderr: string
+}
+
+/** A program that was started in a guest. */
+export interface GuestProgram {
+  readonly channel: ClientChannel
+  /** Rejects when the connection was lost before it had ended. */
+  readonly ended: Promise<GuestEnd>
+}
+
+export interface GuestEnd {
+  /** -1 when a signal ended it. */
+  readonly code: number
+  readonly signal?: string | undefined
 }
 
 /** A connection by which the lab and its tests do things in a guest; apart from any connection that the library makes. */
@@ -51,14 +66,9 @@ export class GuestShell {
 
   /** Runs a program to its end, whatever its exit code. */
   async attempt(argv: readonly string[], stdin?: string): Promise<GuestResult> {
-    const channel = await this.start(argv)
-    let code = -1
-    channel.on('exit', (status: number | null) => {
-      code = status ?? -1
-    })
-    const closed = once(channel, 'close')
+    const { channel, ended } = await this.start(argv)
     channel.end(stdin ?? '')
-    const [stdout, stderr] = await Promise.all([textOf(channel), textOf(channel.stderr), closed])
+    const [stdout, stderr, { code }] = await Promise.all([textOf(channel), textOf(channel.stderr), ended])
     return { code, stdout: stdout.trim(), stderr: stderr.trim() }
   }
 
@@ -76,10 +86,16 @@ export class GuestShell {
   }
 
   /** Starts a program, and leaves its streams to the caller. */
-  start(argv: readonly string[]): Promise<ClientChannel> {
+  start(argv: readonly string[]): Promise<GuestProgram> {
+    return this.command(argv.map(quoted).join(' '))
+  }
+
+  /** Starts what the login shell makes of a line. */
+  command(line: string): Promise<GuestProgram> {
     return new Promise((resolve, reject) => {
-      this.#client.exec(argv.map(quoted).join(' '), (error, channel) => {
-        if (error === undefined) resolve(channel)
+      this.#client.exec(line, (error, channel) => {
+        // How it ended may be in the very packet that says that it began: it is listened for at once.
+        if (error === undefined) resolve({ channel, ended: endOf(channel) })
         else reject(error)
       })
     })
@@ -122,6 +138,21 @@ function greets({ host, port }: GuestAddress): Promise<boolean> {
     socket.once('error', () => finish(false))
     socket.once('close', () => finish(false))
   })
+}
+
+function endOf(channel: ClientChannel): Promise<GuestEnd> {
+  let end: GuestEnd | undefined
+  channel.on('exit', (code: number | null, signal?: string) => {
+    end = { code: code ?? -1, signal }
+  })
+  const ended = new Promise<GuestEnd>((resolve, reject) => {
+    channel.once('close', () => {
+      if (end === undefined) reject(new Error('The connection to the guest was lost.'))
+      else resolve(end)
+    })
+  })
+  ended.catch(() => undefined)
+  return ended
 }
 
 async function textOf(stream: AsyncIterable<Buffer | string>): Promise<string> {

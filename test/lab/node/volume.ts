@@ -6,6 +6,8 @@ import { type GuestAddress, GuestShell } from './shell.ts'
 
 /** A disk of a guest as a volume of a backend, plain data: any process can grow it. */
 export interface LabDiskRef extends GuestDisk {
+  /** Names under /dev/disk/by-id that a backend would know besides. */
+  readonly byId?: readonly string[]
   /** For an NVMe disk: the guest that serves it to itself, and where it is told that there is more. */
   readonly nvme?: { readonly address: GuestAddress; readonly revalidate: string }
 }
@@ -28,7 +30,7 @@ const labExpander: VolumeExpander<LabDiskRef> = {
     if ((await sizeOf(ref)) < size) await resize(ref, size)
     if (ref.nvme !== undefined) await revalidate(ref.nvme)
   },
-  identify: ({ serial }) => ({ serial }),
+  identify: ({ serial, byId }) => (byId === undefined ? { serial } : { serial, byId }),
 }
 
 async function stateOf(ref: LabDiskRef): Promise<VolumeState | VolumeExpansionError> {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { file } from '../../../providers/file/index.ts'
-import { localHost } from '../../../src/index.ts'
+import { localHost, plan } from '../../../src/index.ts'
 import { GiB, MiB } from '../../../src/size.ts'
 import { run } from '../support/commands.ts'
 import { Disk } from '../support/disk.ts'
@@ -21,14 +21,15 @@ interface Mark {
 
 async function expectUnhandled(
   disk: Disk,
-  code: 'unhandled-content' | 'ambiguous-content',
+  code: 'unhandled-content' | 'ambiguous-content' | 'layer-inactive',
   name: string,
+  layer: 'device' | 'luks' | 'lvm' | 'partition' = 'device',
 ): Promise<void> {
   const { error } = await expectRefused(
     disk,
     { volume: file().volume(disk.image), host, to: larger, offline: true },
     code,
-    'device',
+    layer,
   )
   expect(error.message).toContain(name)
   expect(disk.size).toBe(size)
@@ -51,47 +52,43 @@ function partitionTable(type: number, start: number, sectors: number): Uint8Arra
   return sector
 }
 
-describe('layers, which have their filesystem elsewhere', () => {
+describe('layers that are not open, and so have no filesystem to grow', () => {
   const table: readonly (Mark & { readonly type: string })[] = [
     { name: 'LUKS', offset: 0n, bytes: text('LUKS', [0xba, 0xbe, 0, 2]), type: 'crypto_LUKS' },
-    {
-      name: 'LVM',
-      offset: 512n,
-      // The sector that the label is in, its checksum, where the header begins, and the type; the header is the volume's id.
-      bytes: text(
-        'LABELONE',
-        [1, 0, 0, 0, 0, 0, 0, 0],
-        [0x83, 0xc4, 0x8b, 0x0b],
-        [32, 0, 0, 0],
-        'LVM2 001',
-        'x'.repeat(32),
-      ),
-      type: 'LVM2_member',
-    },
   ]
   test.each(table)('$name', async ({ name, offset, bytes }) => {
     const disk = new Disk(size)
     disk.write(offset, bytes)
-    await expectUnhandled(disk, 'unhandled-content', name)
+    await expectUnhandled(disk, 'layer-inactive', name, 'luks')
+  })
+
+  test('LVM, which only LVM itself can be asked about', async () => {
+    const disk = new Disk(size)
+    // The sector that the label is in, its checksum, where the header begins, and the type; the header is the volume's id.
+    const place = text([1, 0, 0, 0, 0, 0, 0, 0], [0x83, 0xc4, 0x8b, 0x0b], [32, 0, 0, 0])
+    disk.write(512n, text('LABELONE', [...place], 'LVM2 001', 'x'.repeat(32)))
+    const { findings } = await plan({ volume: file().volume(disk.image), host, to: larger, offline: true })
+    const blockers = findings.filter(({ severity }) => severity === 'blocker')
+    expect(blockers).toMatchObject([{ code: 'layer-inactive', layer: 'lvm', remedy: expect.any(String) }])
   })
 
   test('GPT', async () => {
     const disk = new Disk(size)
     disk.write(0n, partitionTable(0xee, 1, Number(size / 512n) - 1))
     disk.write(512n, text('EFI PART', [0, 0, 1, 0, 92, 0, 0, 0]))
-    await expectUnhandled(disk, 'unhandled-content', 'a partition table')
+    await expectUnhandled(disk, 'layer-inactive', 'partition', 'partition')
   })
 
   test('only the backup of a GPT', async () => {
     const disk = new Disk(size)
     disk.write(size - 512n, text('EFI PART', [0, 0, 1, 0, 92, 0, 0, 0]))
-    await expectUnhandled(disk, 'unhandled-content', 'a partition table')
+    await expectUnhandled(disk, 'layer-inactive', 'partition', 'partition')
   })
 
   test('MBR', async () => {
     const disk = new Disk(size)
     disk.write(0n, partitionTable(0x83, 2048, 8192))
-    await expectUnhandled(disk, 'unhandled-content', 'a partition table')
+    await expectUnhandled(disk, 'layer-inactive', 'partition', 'partition')
   })
 })
 

@@ -20,11 +20,20 @@ export class LibraryProcess {
   readonly #ended: Promise<unknown>
   #said = ''
 
-  /** @param wrapper a command that is put before the program, such as one that takes rights away */
-  constructor(request: PlainRequest, wrapper: readonly string[] = []) {
-    const script = fileURLToPath(new URL('./library-process.ts', import.meta.url))
-    const [program = '', ...args] = [...wrapper, process.execPath, '--import', 'tsx', script, JSON.stringify(request)]
-    this.#child = spawn(program, args, {
+  /**
+   * @param wrapper a command that is put before the program, such as one that takes rights away
+   * @param program what runs the request; left out: the one for requests on this machine
+   */
+  constructor(request: PlainRequest, wrapper?: readonly string[])
+  constructor(request: object, wrapper: readonly string[], program: URL)
+  constructor(
+    request: object,
+    wrapper: readonly string[] = [],
+    program: URL = new URL('./library-process.ts', import.meta.url),
+  ) {
+    const node = [process.execPath, '--import', 'tsx', fileURLToPath(program), JSON.stringify(request)]
+    const [command = '', ...args] = [...wrapper, ...node]
+    this.#child = spawn(command, args, {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#read(text))

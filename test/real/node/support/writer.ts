@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { onTestFinished } from 'vitest'
 import type { GuestShell } from '../../../lab/node/shell.ts'
 import { until } from '../../support/commands.ts'
@@ -32,10 +31,10 @@ export interface GuestWriter {
 
 /** A process in the node that writes and syncs without a pause. Resolves when its first record is on the disk. */
 export async function startGuestWriter(shell: GuestShell, path: string): Promise<GuestWriter> {
-  const channel = await shell.start(['perl', '-e', write, path])
+  const { channel, ended } = await shell.start(['perl', '-e', write, path])
   let confirmed = 0
   let complaint = ''
-  let code: number | null | undefined
+  let code: number | undefined
   channel.setEncoding('utf8').on('data', (text: string) => {
     // A number may come in two pieces, which then are smaller than what came before.
     confirmed = Math.max(confirmed, ...text.split('\n').slice(0, -1).map(Number))
@@ -43,14 +42,17 @@ export async function startGuestWriter(shell: GuestShell, path: string): Promise
   channel.stderr.setEncoding('utf8').on('data', (text: string) => {
     complaint += text
   })
-  channel.on('exit', (status: number | null) => {
-    code = status
-  })
-  const closed = once(channel, 'close')
+  ended.then(
+    (end) => {
+      code = end.code
+    },
+    // A node that is reset takes the writer with it, which is what those who reset it expect.
+    () => undefined,
+  )
   const stop = async (): Promise<number> => {
     channel.end()
-    await closed
-    if (code !== 0) throw new Error(`The writer in the node ended with ${code}: ${complaint}`)
+    const end = await ended
+    if (end.code !== 0) throw new Error(`The writer in the node ended with ${end.code}: ${complaint}`)
     return confirmed
   }
   onTestFinished(() => void channel.end())

@@ -1,0 +1,27 @@
+import type { Host, Volume } from '../../../../src/index.ts'
+import type { GuestAddress } from '../../../lab/node/shell.ts'
+import { type LabDiskRef, labDisk } from '../../../lab/node/volume.ts'
+import { hostAt } from './host.ts'
+
+/** The passphrase of the tests. */
+export const passphrase = 'canary-6b1c52f7'
+
+/** A request as plain data, for a process of its own. */
+export interface NodeRequest {
+  readonly disk: LabDiskRef
+  readonly address: GuestAddress
+  readonly path: string
+  readonly to: string
+}
+
+export interface RequestOnNode {
+  readonly volume: Volume
+  readonly host: Host
+  readonly path: string
+  readonly to: string
+  readonly luksKey: () => Promise<string>
+}
+
+export function requestOn({ disk, address, path, to }: NodeRequest): RequestOnNode {
+  return { volume: labDisk(disk), host: hostAt(address), path, to, luksKey: async () => passphrase }
+}
