@@ -38,4 +38,5 @@ export const realTestPackages = [
   ...['e2fsprogs', 'xfsprogs', 'util-linux', 'mount', 'kmod', 'user-mode-linux', 'fdisk'],
   ...['lvm2', 'thin-provisioning-tools', 'cryptsetup-bin', 'dmsetup'],
   ...['qemu-system-x86', 'qemu-utils', 'mmdebstrap', 'gdisk', 'openssh-client', 'openssl'],
+  ...['openssh-server', 'sudo', 'perl-base', 'dash', 'busybox', 'fish', 'tcsh'],
 ]

@@ -9,6 +9,7 @@ import { logOf, type PartContext, startPart, stopPart } from './part.ts'
 /** An OpenSSH server on 127.0.0.1, with keys and configuration of its own. */
 export interface SshServer {
   readonly port: number
+  readonly pid: number
   /** The client's private key, in OpenSSH's format; every user of the server accepts it. */
   readonly privateKey: string
   /** Path of a file of known hosts that has the server's keys. */
@@ -72,7 +73,7 @@ export async function startSshd(options: SshServerOptions = {}): Promise<SshServ
     throw new Error(`sshd did not start:\n${log}`, { cause })
   }
   return {
-    ...{ port, directory, stop },
+    ...{ port, pid: running.part.pid, directory, stop },
     privateKey: fs.readFileSync(join(directory, 'client'), 'utf8'),
     knownHosts: join(directory, 'known_hosts'),
     log: () => fs.readFileSync(logOf(running.part.directory), 'utf8'),

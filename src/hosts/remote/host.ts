@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Readable, Writable } from 'node:stream'
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
-import { VolumeExpansionError } from '../../errors.ts'
+import { abortedError, VolumeExpansionError } from '../../errors.ts'
 import { checkItem, type Progress, untilAborted } from '../batch.ts'
 import { searchPath } from '../command.ts'
 import type { BatchItem, BatchOptions, BatchResults, ExecResult, Host, ReadResult, StorageRead } from '../host.ts'
@@ -153,6 +153,10 @@ async function converse(
     ...{ attributes: sysfsAttributes, slices: partitionAttributes, ranges: probeParameters },
   })
   const channel = await options.transport.open(signal)
+  if (signal.aborted) {
+    channel.close()
+    throw abortedError(signal, 'host', progress.begun ? 'unknown' : 'unchanged')
+  }
   const mayChange = items.some(([name]) => name === 'exec')
   // From here on nobody knows how far the other side has come.
   if (mayChange) progress.begun = true

@@ -25,6 +25,8 @@ export interface Live {
 }
 
 const mostSilent = 3
+/** One connection may have been lost long ago; a server that drops every new one is not reached. */
+const mostTries = 3
 
 /** One connection to a server, made when it is needed, shared by all who need it, and made anew after it was lost. */
 export class SshConnection {
@@ -49,7 +51,7 @@ export class SshConnection {
    * @throws {VolumeExpansionError} `host-unreachable`, `authentication-failed`, `identity-mismatch`; nothing was begun
    */
   async live(): Promise<Live> {
-    for (;;) {
+    for (let tries = 1; ; tries += 1) {
       this.#live ??= this.#connect()
       const attempt = this.#live
       const live = await attempt.catch((error: unknown) => {
@@ -58,6 +60,7 @@ export class SshConnection {
       })
       if (live.lost === undefined) return live
       if (this.#live === attempt) this.#live = undefined
+      if (tries === mostTries) throw connectionError(this.endpoint, live.lost)
     }
   }
 
@@ -105,7 +108,6 @@ export class SshConnection {
       let reason: unknown
       const lose = (error: Error): void => {
         live.lost ??= error
-        this.#socket?.destroy()
         sock.destroy()
         reject(reason ?? connectionError(endpoint, error))
       }

@@ -158,6 +158,30 @@ describe('a machine that does not run the script', () => {
     await expect(host.exec(['true'])).rejects.toMatchObject({ code: 'permission-denied', outcome: 'unchanged' })
   })
 
+  test('an abort while it is being reached begins nothing', async () => {
+    const directory = await scratch()
+    const transport = shellTransport()
+    const controller = new AbortController()
+    let reached: () => void = () => undefined
+    const arrived = new Promise<void>((resolve) => {
+      reached = resolve
+    })
+    const slow: RemoteTransport = {
+      ...transport,
+      async open(signal) {
+        const channel = await transport.open(signal)
+        controller.abort(new Error('stop'))
+        setTimeout(reached, 200)
+        return channel
+      },
+    }
+    const run = remoteHost(shellOptions(slow)).exec(['tee', join(directory, 'mark')], { signal: controller.signal })
+    await expect(run).rejects.toMatchObject({ code: 'aborted', outcome: 'unchanged' })
+    await arrived
+    expect(await readdir(directory)).toEqual([])
+    await rm(directory, { recursive: true })
+  })
+
   test('a request that was cut off runs nothing', async () => {
     const directory = await scratch()
     const transport = shellTransport()

@@ -40,8 +40,10 @@ value() {
   if [ "$code" -ne 0 ] && [ "$S" ]; then
     case $words in
       *'ermission denied'* | *'not permitted'*)
-        words=$(sudo -n -- "$@" 2>&1 >&4 3<&- 4>&-)
+        # What sudo refuses stays what it was without it.
+        again=$(sudo -n -- "$@" 2>&1 >&4 3<&- 4>&-)
         code=$?
+        case $again in sudo:*) ;; *) words=$again ;; esac
         ;;
     esac
   fi
