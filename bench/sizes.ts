@@ -5,6 +5,10 @@ import { gzipSync } from 'node:zlib'
 import { esbuild, type Metafile } from './esbuild.ts'
 
 const root = new URL('../', import.meta.url)
+const manifest: {
+  readonly exports: Readonly<Record<string, { readonly default: string } | string>>
+  readonly peerDependencies: Readonly<Record<string, string>>
+} = JSON.parse(readFileSync(new URL('package.json', root), 'utf8'))
 
 /** An entry of the package, bundled alone with everything that it needs. */
 export interface EntrySize {
@@ -27,9 +31,6 @@ export interface BundleSize {
 
 /** The entries of the package, with the source of each. */
 export function entries(): readonly { readonly entry: string; readonly source: string }[] {
-  const manifest: { exports: Record<string, { default: string } | string> } = JSON.parse(
-    readFileSync(new URL('package.json', root), 'utf8'),
-  )
   return Object.entries(manifest.exports).flatMap(([entry, target]) => {
     const name = typeof target === 'string' ? undefined : /^\.\/dist\/(.+)\.js$/.exec(target.default)?.[1]
     if (name === undefined) return []
@@ -44,6 +45,8 @@ async function sizeOf(entry: string, source: string): Promise<EntrySize> {
     entryPoints: [source],
     outdir: 'dist',
     bundle: true,
+    // Whoever needs one installs it.
+    external: Object.keys(manifest.peerDependencies),
     splitting: true,
     minify: true,
     format: 'esm',
