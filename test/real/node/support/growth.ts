@@ -3,7 +3,7 @@ import {
   type ExpandRequest,
   expand,
   type LayerKind,
-  plan,
+  type Plan,
   type Report,
   VolumeExpansionError,
 } from '../../../../src/index.ts'
@@ -59,13 +59,14 @@ export class FilesystemInUse {
 
 /** That a request grows these layers as planned, and that a second call finds nothing to do. */
 export async function expectGrownOnNode(request: ExpandRequest, kinds: readonly LayerKind[]): Promise<Report> {
-  const planned = await plan(request)
-  expect(planned.findings.filter(({ severity }) => severity === 'blocker')).toEqual([])
-  expect(planned.layers.map(({ kind }) => kind)).toEqual(kinds)
-  const report = await expand(request)
+  const run = expand(request)
+  let planned: Plan | undefined
+  for await (const event of run) if (event.type === 'planned') planned = event.plan
+  const report = await run
+  expect(planned?.layers.map(({ kind }) => kind)).toEqual(kinds)
   expect(report.changed).toBe(true)
   expect(report.actions.map(({ status }) => status)).toEqual(report.actions.map(() => 'done'))
-  expect(report.layers.map(({ after }) => after)).toEqual(planned.layers.map(({ after }) => after))
+  expect(report.layers.map(({ after }) => after)).toEqual(planned?.layers.map(({ after }) => after))
   for (const { before, after, label } of report.layers) expect(after, label).toBeGreaterThan(before)
   expect(await expand(request)).toMatchObject({ changed: false, actions: [] })
   return report
