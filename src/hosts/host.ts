@@ -300,7 +300,7 @@ export interface UsersSnapshot {
   readonly openers: readonly { readonly pid: number; readonly command: string; readonly writable: boolean }[]
   /** Kernel names of the loop devices over an image, or over the file below a loop device. */
   readonly loops: readonly string[]
-  /** For an image, and the file below a loop device: whether the filesystem that it is on is known to belong to this host alone. */
+  /** For an image, and the file below a loop device: whether the filesystem that it is on is known to belong to this host alone. Left out: not looked at. */
   readonly localBacking?: boolean
   /** Whether it is the active swap. */
   readonly swap: boolean

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { hostCases } from '../../../src/conformance/hosts.ts'
-import type { Host, StorageTarget } from '../../../src/hosts/host.ts'
+import type { Host, ReadResult, StorageSnapshot, StorageTarget } from '../../../src/hosts/host.ts'
 import { localHost } from '../../../src/hosts/local/index.ts'
 import { type RemoteTransport, remoteHost } from '../../../src/hosts/remote/host.ts'
 import { type SshHostOptions, sshHost } from '../../../src/hosts/ssh/index.ts'
@@ -182,10 +182,21 @@ describe('conformance', () => {
   })
 })
 
+/** Behind a shell nobody looks who has the file below a loop device, which is why such a device is never written to offline there. */
+function withoutBacking(result: ReadResult<StorageSnapshot>): ReadResult<StorageSnapshot> {
+  if (!result.ok) return result
+  const devices = result.value.devices.map((device) => {
+    if (device.kind !== 'block' || device.users === undefined) return device
+    const { localBacking: _unseen, ...users } = device.users
+    return { ...device, users: { ...users, loops: [] } }
+  })
+  return { ok: true, value: { ...result.value, devices } }
+}
+
 describe('the same snapshot as localHost() has', () => {
   const local = localHost()
   const compare = async (host: Host, at: StorageTarget): Promise<void> => {
-    const [own] = await local.batch([{ read: 'storage', at, locks: true }])
+    const own = withoutBacking((await local.batch([{ read: 'storage', at, locks: true }]))[0])
     const [other] = await host.batch([{ read: 'storage', at, locks: true }])
     // The comparison that shows differences takes seconds for so many bytes.
     if (!isDeepStrictEqual(other, own)) expect(other).toEqual(own)
