@@ -36,7 +36,7 @@ export interface GuestImage {
 }
 
 /** Bytes of the root's disk; some 300 MiB of it are free. */
-export const rootDiskSize: number = 1024 * mebibyte
+const rootDiskSize: number = 1024 * mebibyte
 const partitionStart = 1 * mebibyte
 /** A GPT has its second copy in the last 33 sectors; whole MiB are left for it. */
 const partitionEnd = rootDiskSize - 1 * mebibyte
