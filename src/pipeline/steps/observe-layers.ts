@@ -2,8 +2,12 @@ import type { Recognisers } from '../../layers/stack.ts'
 import type { StackObservation, StorageObservation } from '../context.ts'
 import { defineStep, type Step } from '../step.ts'
 
-/** How often a damaged superblock of a mounted filesystem is read again: the kernel may be writing it just then. */
-const tornReads = 3
+/**
+ * How often a damaged superblock of a mounted filesystem is read again, and within how many milliseconds each time. While the kernel grows a filesystem, its checksum does not
+ * fit for most of the time; and a damage that stays is worth two seconds.
+ */
+const tornReads = 40
+const tornInterval = 100
 
 /** Measures every layer between the device and the filesystem. Further layers and resizers can be given; they are asked first. */
 export function observeLayers(
@@ -15,7 +19,8 @@ export function observeLayers(
       const measure = await measuring(own)
       let stack = measure(storage)
       for (let tries = 0; tries < tornReads && mayBeTorn(stack); tries += 1) {
-        await services.clock.sleep(50, services.signal)
+        // Never in step with whoever writes it.
+        await services.clock.sleep(services.random() * tornInterval, services.signal)
         const { lookAt } = await import('../storage.ts')
         stack = measure(await lookAt(storage.host, storage.target, services, storage.backend))
       }
