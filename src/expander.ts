@@ -122,6 +122,37 @@ export interface ExpandOptions<Options> {
 /** What `read` found for one ref: a state, or the error that this ref alone has. */
 export type ReadOutcome = VolumeState | Error
 
+/** `pending`: it is being made. `usable`: a volume can be made of it. `failed`: it will never be. */
+export type SnapshotPhase = 'pending' | 'usable' | 'failed'
+
+/** A snapshot as the backend has it now. */
+export interface SnapshotState {
+  readonly id: string
+  readonly phase: SnapshotPhase
+  /** The backend's own word for its state. */
+  readonly native: string
+  /** 0 to 1, while it is being made and the backend tells. */
+  readonly progress?: number
+}
+
+export interface SnapshotOptions {
+  /** What the backend is to call it. */
+  readonly name: string
+  /** The same for every try of one intended snapshot: a UUID. */
+  readonly requestId: string
+  readonly signal?: AbortSignal
+}
+
+/** How a provider makes snapshots, where its backend can: crash-consistent ones of a volume in use. */
+export interface Snapshots<Ref> {
+  /**
+   * Begins one and returns its id. Idempotent for one `requestId` and name: a try after a lost answer finds the snapshot that the first try has begun.
+   */
+  readonly create: (ref: Ref, options: SnapshotOptions) => Promise<string>
+  /** The state now. Rejects with `not-found` when there is no such snapshot. */
+  readonly read: (ref: Ref, id: string, options: ReadOptions) => Promise<SnapshotState>
+}
+
 /** A request for a part of a volume that lives on a host of its own, such as a brick; the core plans and grows it with its layers. */
 export interface PartRequest {
   readonly label: string
@@ -157,6 +188,8 @@ export interface VolumeExpander<Ref, Options = undefined> {
   identify(ref: Ref, state: VolumeState): DeviceHints
   /** Further requests that the core has to grow for this volume to become larger. */
   readonly parts?: (ref: Ref, state: VolumeState) => Promise<readonly PartRequest[]>
+  /** Left out: the backend has no snapshots, or the provider does not make them. */
+  readonly snapshots?: Snapshots<Ref>
   /** The ref of a Kubernetes PersistentVolume that belongs to this provider; undefined when it does not. */
   readonly fromPersistentVolume?: (persistentVolume: object) => Ref | undefined
 }

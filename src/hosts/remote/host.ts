@@ -136,10 +136,30 @@ function groupsOf(frames: readonly Frame[]): readonly (readonly Frame[])[] {
   return groups
 }
 
-/** One round trip: sends the items, and waits for the whole answer. */
+/**
+ * Sends the items, and waits for the whole answer. A connection that is shared and kept may turn out to be gone just when it is needed: what only looks is
+ * asked once more, over a new one.
+ */
 async function converse(
   items: readonly Item[],
   failed: boolean,
+  options: RemoteHostOptions,
+  signal: AbortSignal,
+  progress: Progress,
+): Promise<readonly Frame[]> {
+  const mayChange = items.some(([name]) => name === 'exec')
+  try {
+    return await roundTrip(items, failed, mayChange, options, signal, progress)
+  } catch (error) {
+    if (mayChange || signal.aborted || !(error instanceof ConnectionLost)) throw error
+    return await roundTrip(items, failed, mayChange, options, signal, progress)
+  }
+}
+
+async function roundTrip(
+  items: readonly Item[],
+  failed: boolean,
+  mayChange: boolean,
   options: RemoteHostOptions,
   signal: AbortSignal,
   progress: Progress,
@@ -157,7 +177,6 @@ async function converse(
     channel.close()
     throw abortedError(signal, 'host', progress.begun ? 'unknown' : 'unchanged')
   }
-  const mayChange = items.some(([name]) => name === 'exec')
   // From here on nobody knows how far the other side has come.
   if (mayChange) progress.begun = true
   let begun = false
@@ -182,7 +201,7 @@ async function converse(
     channel.stdin.write(request)
     const outcome = mayChange ? 'unknown' : 'unchanged'
     const ending = await Promise.race([answered, ended]).catch((cause: unknown) => {
-      throw lost(options.id, outcome, cause)
+      throw new ConnectionLost(options.id, outcome, cause)
     })
     if (reader.ended) return await unpacked(reader.frames, boundary)
     throw unanswered(options.id, reader.finish(), said.text(), ending ?? {}, begun)
@@ -228,14 +247,16 @@ class LastWords {
   }
 }
 
-function lost(id: string, outcome: 'unknown' | 'unchanged', cause: unknown): VolumeExpansionError {
-  return new VolumeExpansionError('host-unreachable', `The connection to ${id} was lost before it had answered.`, {
-    ...{ layer: 'host', outcome, retryable: true, cause },
-    remedy:
-      outcome === 'unknown'
-        ? 'A tool that had begun goes on by itself. Run it again: it observes first and does only what is left.'
-        : 'Nothing was begun. Run it again.',
-  })
+class ConnectionLost extends VolumeExpansionError {
+  constructor(id: string, outcome: 'unknown' | 'unchanged', cause: unknown) {
+    super('host-unreachable', `The connection to ${id} was lost before it had answered.`, {
+      ...{ layer: 'host', outcome, retryable: true, cause },
+      remedy:
+        outcome === 'unknown'
+          ? 'A tool that had begun goes on by itself. Run it again: it observes first and does only what is left.'
+          : 'Nothing was begun. Run it again.',
+    })
+  }
 }
 
 /** Why a script that ended by itself did not answer to the end. */

@@ -100,7 +100,7 @@ export function encodeRequest(items: readonly Item[], options: RequestOptions): 
       options.sudoCommands ? 'sudo' : '',
       options.runtimeDirectories.join(' '),
       options.searchPath.join(' '),
-      ['head', 'dd', 'od', 'tr', 'stat', 'readlink', ...(commands ? ['tail', 'rm', 'sleep'] : [])].join(' '),
+      ['head', 'dd', 'od', 'tr', 'stat', 'readlink', 'cat', ...(commands ? ['tail', 'rm', 'sleep'] : [])].join(' '),
       options.failed ? '1' : '',
       options.attributes.join(' '),
       options.slices.join(' '),

@@ -134,6 +134,25 @@ describe('a machine that does not run the script', () => {
     expect(await failure(lost, true)).toMatchObject({ code: 'host-unreachable', outcome: 'unchanged', retryable: true })
   })
 
+  test('what only looks is asked once more when its connection is lost, and a command never', async () => {
+    let opened = 0
+    const transport = shellTransport()
+    const brittle: RemoteTransport = {
+      ...transport,
+      async open(signal) {
+        opened += 1
+        const channel = await transport.open(signal)
+        return opened > 1 ? channel : { ...channel, ended: Promise.reject(new Error('reset')) }
+      },
+    }
+    const host = remoteHost(shellOptions(brittle))
+    expect(await host.batch([{ read: 'stat', path: '/' }])).toMatchObject([{ ok: true }])
+    expect(opened).toBe(2)
+    opened = 0
+    await expect(host.exec(['true'])).rejects.toMatchObject({ code: 'host-unreachable', outcome: 'unknown' })
+    expect(opened).toBe(1)
+  })
+
   test('programs that are missing are named', async () => {
     const transport = shellTransport()
     const without: RemoteTransport = {

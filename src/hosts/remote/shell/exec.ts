@@ -78,14 +78,15 @@ become() {
   exec "$@" 3>&-
 }
 
+# In short pieces: whoever ends it leaves a sleep behind, which should be over soon.
 pause() {
-  sleep "$1" 2>/dev/null &
-  sleeper=$!
-  wait "$sleeper" && return
-  sleep $((\${1%.*} + 1)) &
-  sleeper=$!
-  wait "$sleeper"
-}
+  left=\${1%.*}
+  sleep "0.\${1#*.}" 2>/dev/null || sleep 1
+  while [ "$left" -gt 0 ]; do
+    if [ "$left" -gt 5 ]; then sleep 5; else sleep "$left"; fi
+    left=$((left - 5))
+  done
+} >/dev/null
 
 # Tells on its output what becomes of the command.
 conduct() {
@@ -100,17 +101,15 @@ conduct() {
   timer= minder=
   if [ "$deadline" != - ]; then
     (
-      sleeper=
-      trap 'kill $sleeper 2>/dev/null; exit' TERM
       exec 5<&-
       pause "$deadline"
       echo late
       [ "$detached" = 1 ] && exit
       exec >/dev/null
       kill -TERM "$tool"
-      pause 2
+      sleep 2 >/dev/null
       kill -KILL "$tool"
-      pause 2
+      sleep 2 >/dev/null
       echo gone >&3
     ) &
     timer=$!

@@ -300,8 +300,10 @@ storage() {
   shift
   for path in /proc/sys/kernel/osrelease /proc/self/status; do text "$path"; done
   page_size
+  # Read at once, and once: line by line it would miss some while others come and go.
+  mounts=$(cat /proc/self/mountinfo)
   fact text /proc/self/mountinfo
-  file_of /proc/self/mountinfo
+  given 0 "$mounts$N"
   case $1 in
     path)
       look "$2"
@@ -370,12 +372,22 @@ page_size() {
 # The sizes of what is mounted of the devices that were met.
 mounted() {
   seen=' '
-  while read -r number parent dev root point rest; do
+  set -f
+  separators=$IFS IFS=$N
+  for line in $mounts; do
+    rest=\${line#* * }
+    dev=\${rest%% *}
+    rest=\${rest#* * }
+    point=\${rest%% *}
     case " $probed " in *" $dev "*) ;; *) continue ;; esac
     seen="$seen$dev "
     point=$(printf '%bx' "$point")
+    IFS=$separators
     sizes "\${point%x}"
-  done </proc/self/mountinfo
+    IFS=$N
+  done
+  IFS=$separators
+  set +f
 }
 
 held_locks() {
