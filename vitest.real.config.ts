@@ -3,6 +3,7 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config'
 /**
  * Real filesystems. `host` runs on this machine's kernel, as root. `uml` runs inside User-Mode Linux, whose kernel has every capability and device-mapper but
  * a single processor: one process without isolation, and generous deadlines. `node` runs on this machine too, and works on an emulated one over SSH.
+ * `backends` runs here as well, beside the real storage backends that it starts on loopback.
  */
 const config: ViteUserConfig = {
   test: {
@@ -11,7 +12,7 @@ const config: ViteUserConfig = {
         test: {
           name: 'host',
           include: ['test/real/**/*.test.ts'],
-          exclude: ['test/real/{uml,node}/**'],
+          exclude: ['test/real/{uml,node,backends}/**'],
           testTimeout: 120_000,
           hookTimeout: 60_000,
           // The machine has few loop devices, and timing is part of what is tested.
@@ -37,6 +38,16 @@ const config: ViteUserConfig = {
           fileParallelism: false,
           testTimeout: 300_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: 'backends',
+          include: ['test/real/backends/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 180_000,
+          // Whole backends are started in hooks.
+          hookTimeout: 600_000,
         },
       },
     ],

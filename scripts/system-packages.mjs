@@ -40,3 +40,16 @@ export const realTestPackages = [
   ...['qemu-system-x86', 'qemu-utils', 'mmdebstrap', 'gdisk', 'openssh-client', 'openssl'],
   ...['openssh-server', 'sudo', 'perl-base', 'dash', 'busybox', 'fish', 'tcsh'],
 ]
+
+/** The real storage backends. */
+export const backendPackages = [
+  // Ceph, with its dashboard
+  ...['ceph-mon', 'ceph-mgr', 'ceph-osd', 'ceph-common', 'ceph-mgr-dashboard'],
+  // OpenStack Keystone and Cinder, and what they stand on
+  ...['keystone', 'cinder-api', 'cinder-scheduler', 'cinder-volume', 'uwsgi-plugin-python3', 'rabbitmq-server'],
+  ...['mariadb-server', 'python3-rbd', 'python3-rados', 'sqlite3'],
+  // GlusterFS
+  ...['glusterfs-server', 'glusterfs-client', 'attr'],
+  // What Kubernetes keeps its objects in
+  'etcd-server',
+]
