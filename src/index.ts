@@ -16,6 +16,10 @@ export {
   type PartRequest,
   type ReadOptions,
   type ReadOutcome,
+  type SnapshotOptions,
+  type SnapshotPhase,
+  type SnapshotState,
+  type Snapshots,
   type Volume,
   type VolumeExpander,
   type VolumeIdentity,
@@ -79,4 +83,5 @@ export { growLayers } from './pipeline/steps/grow-layers.ts'
 export { locateDevice, locatePath, type Place } from './pipeline/steps/locate-device.ts'
 export { observeBackend } from './pipeline/steps/observe-backend.ts'
 export { observeLayers } from './pipeline/steps/observe-layers.ts'
+export { type SnapshotBeforeOptions, snapshotBefore } from './pipeline/steps/snapshot-before.ts'
 export { type Bytes, bytes, formatSize, parseSize, type SizeInput } from './size.ts'

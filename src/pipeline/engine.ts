@@ -23,6 +23,7 @@ interface Prepared {
   readonly parts: ErasedParts
   readonly action: Action
   readonly payload: unknown
+  readonly preparatory?: boolean
 }
 
 /** A plan with what carries it out. */
@@ -38,6 +39,7 @@ const defaultTimeouts: Required<Timeouts> = {
   backend: 10 * minute,
   device: 2 * minute,
   tool: 360 * minute,
+  snapshot: 360 * minute,
   lock: 360 * minute,
 }
 
@@ -58,15 +60,15 @@ export async function runSteps(
   publish: (event: ExpansionEvent) => void,
 ): Promise<Report> {
   const session = new Session(input, publish, false)
-  const progress: Progress = { actions: [], measured: new Map() }
+  const progress: Progress = { actions: [], measured: new Map(), changed: false }
   let planned: Planned | undefined
   try {
     planned = await observeAndPlan(slots, input, session)
     const { plan } = planned
     requireUnblocked(plan)
-    for (const [index, prepared] of planned.prepared.entries()) {
+    for (const prepared of planned.prepared) {
       if (session.signal.aborted)
-        throw abortedError(session.signal, prepared.action.layer, index > 0 ? 'changed' : 'unchanged')
+        throw abortedError(session.signal, prepared.action.layer, progress.changed ? 'changed' : 'unchanged')
       await actAndVerify(prepared, planned.context, session, progress)
     }
     const report = reportOf(plan, progress.actions, progress.measured, session.elapsed())
@@ -85,6 +87,8 @@ interface Progress {
   readonly actions: ActionReport[]
   /** The last measurement of each layer that was grown. */
   readonly measured: Map<string, Bytes>
+  /** Whether something was done that is more than a preparation. */
+  changed: boolean
 }
 
 async function observeAndPlan(
@@ -136,21 +140,23 @@ function makePlan(
   const draft = draftFor(input, input.approved === undefined ? undefined : approvedTarget(input.approved))
   const layers: LayerState[] = []
   const findings: Finding[] = []
-  const prepared: Prepared[] = []
+  const all: Prepared[] = []
   for (const { parts } of active) {
     if (parts.plan === undefined) {
-      if (parts.act !== undefined) prepared.push({ parts, action: plainAction(parts.name), payload: undefined })
+      if (parts.act !== undefined) all.push({ parts, action: plainAction(parts.name), payload: undefined })
       continue
     }
     const part = parts.plan(context, draft)
     layers.push(...(part.layers ?? []))
     findings.push(...(part.findings ?? []))
-    for (const { action, payload } of part.actions ?? []) {
-      prepared.push({ parts, action: { ...action, step: parts.name }, payload })
+    for (const { action, payload, preparatory = false } of part.actions ?? []) {
+      all.push({ parts, action: { ...action, step: parts.name }, payload, preparatory })
       if (action.target !== undefined && action.after !== undefined) draft.predict(action.target, action.after)
     }
     for (const [id, size] of part.predictions ?? []) draft.predict(id, size)
   }
+  const lastGrowth = all.findLastIndex(({ action, preparatory }) => action.target !== undefined && preparatory !== true)
+  const prepared = all.filter(({ preparatory }, index) => preparatory !== true || index < lastGrowth)
   const judged = applyAcceptance([...draft.findings, ...findings], input.accept ?? [])
   const plan = sealPlan({
     target: draft.resolved ?? 'fill',
@@ -185,13 +191,16 @@ async function actAndVerify(prepared: Prepared, context: object, session: Sessio
   const started = session.clock.now()
   const report = (status: ActionReport['status']): number => {
     const milliseconds = session.clock.now() - started
-    progress.actions.push({ id: action.id, layer: action.layer, summary: action.summary, status, milliseconds })
+    const { id, layer, summary } = action
+    const { details } = session
+    progress.actions.push({ id, layer, summary, status, milliseconds, ...(details && { details }) })
     return milliseconds
   }
   session.begin(action)
   try {
     const result = await parts.act?.(payload, context, session)
     const measured = (await parts.verify?.(payload, context, session, result)) ?? []
+    if (prepared.preparatory !== true) progress.changed = true
     for (const { id, size } of measured) progress.measured.set(id, size)
     const size = action.target === undefined ? undefined : progress.measured.get(action.target)
     const milliseconds = report('done')
@@ -210,13 +219,12 @@ function finalError(
 ): VolumeExpansionError {
   const began = progress.actions.length > 0
   const aborted = session.signal.aborted && !(thrown instanceof VolumeExpansionError && thrown.code === 'aborted')
-  const doneBefore = progress.actions.some(({ status }) => status === 'done')
   const own = aborted
     ? abortedError(session.signal, 'pipeline', began ? 'unknown' : 'unchanged')
     : asExpansionError(thrown, { layer: 'pipeline', ...(began ? {} : { outcome: 'unchanged' as const }) })
   const report = plan && reportOf(plan, progress.actions, progress.measured, session.elapsed())
   // Before the first action nothing was changed, whatever failed; after one that was done, something was.
-  const outcome = !began ? 'unchanged' : own.outcome === 'unchanged' && doneBefore ? 'changed' : own.outcome
+  const outcome = !began ? 'unchanged' : own.outcome === 'unchanged' && progress.changed ? 'changed' : own.outcome
   return own.with({ outcome, ...(report === undefined ? {} : { report }) })
 }
 
@@ -231,6 +239,7 @@ class Session implements StepServices {
   readonly #started: number
   readonly #held = new Map<string, HeldLock>()
   #action: Action | undefined
+  #details: Readonly<Record<string, string>> | undefined
 
   constructor(options: RunOptions, publish: (event: ExpansionEvent) => void, planning: boolean) {
     this.signal = options.signal ?? new AbortController().signal
@@ -250,8 +259,14 @@ class Session implements StepServices {
     this.#publish({ ...event, elapsed: this.elapsed() })
   }
 
+  /** What the current action has made so far. */
+  get details(): Readonly<Record<string, string>> | undefined {
+    return this.#details
+  }
+
   begin(action: Action): void {
     this.#action = action
+    this.#details = undefined
     this.publish({ type: 'action-started', action })
   }
 
@@ -260,6 +275,10 @@ class Session implements StepServices {
 
   readonly progress: StepServices['progress'] = (details) => {
     if (this.#action !== undefined) this.publish({ type: 'progress', action: this.#action, ...details })
+  }
+
+  readonly made: StepServices['made'] = (details) => {
+    this.#details = { ...this.#details, ...details }
   }
 
   readonly exclusive: StepServices['exclusive'] = async (key, layer) => {

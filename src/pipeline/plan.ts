@@ -57,6 +57,8 @@ export interface Timeouts {
   readonly device?: number
   /** One growth tool; a filesystem of many TiB takes minutes. Left out: 6 hours. */
   readonly tool?: number
+  /** From the begun snapshot until it is usable; the first one of a large volume takes hours. Left out: 6 hours. */
+  readonly snapshot?: number
   /** Waiting for another run, or for a tool that a dead run left behind. Left out: 6 hours. */
   readonly lock?: number
 }

@@ -21,6 +21,8 @@ export interface ActionReport {
   /** `done`: acted and verified. `failed`: begun, and not verified. `not-reached`: the run ended before it. */
   readonly status: 'done' | 'failed' | 'not-reached'
   readonly milliseconds: number
+  /** What the action made that is worth knowing afterwards, such as the id of a snapshot. */
+  readonly details?: Readonly<Record<string, string>>
 }
 
 /** What a run did: only what was observed. */

@@ -17,6 +17,8 @@ export interface StepServices {
   waiting(layer: Where, reason: string): void
   /** Tells people how far the current action is. */
   progress(details: { readonly fraction?: number; readonly size?: Bytes; readonly native?: string }): void
+  /** Says what the current action has made that is worth knowing afterwards; it stands in the report, also of a run that fails later. */
+  made(details: Readonly<Record<string, string>>): void
   /**
    * Keeps everybody else in this process out of what the key names until the run ends. Resolves with whether it had to wait: what was observed before may
    * then be out of date.
@@ -54,6 +56,8 @@ export interface PlanPart<Payload> {
 export interface PlannedAction<Payload> {
   readonly action: Omit<Action, 'step'>
   readonly payload: Payload
+  /** It only prepares for a growth that comes after it, and is left out when there is none. It grows nothing itself. Left out: false. */
+  readonly preparatory?: boolean
 }
 
 /** What a step is written as; {@link defineStep} makes it one. Every part may be left out. */

@@ -1,6 +1,6 @@
 import type { Clock, Random } from '../clock.ts'
 import { asExpansionError, type Outcome, VolumeExpansionError } from '../errors.ts'
-import type { VolumeExpander, VolumeHandle, VolumeState } from '../expander.ts'
+import type { SnapshotState, VolumeExpander, VolumeHandle, VolumeState } from '../expander.ts'
 import type { Bytes } from '../size.ts'
 import { orAborted, refuseAborted } from './abortable.ts'
 import { defaultPause } from './pacing.ts'
@@ -13,6 +13,14 @@ export interface ManagedVolume {
   read(signal?: AbortSignal): Promise<VolumeState>
   /** Asks for at least `size` bytes; paced and repeated by error class, with one request id for every try. */
   expand(size: Bytes, signal?: AbortSignal): Promise<void>
+  /** Left out: its provider makes none. */
+  readonly snapshots?: ManagedSnapshots
+}
+
+export interface ManagedSnapshots {
+  /** Begins one, paced like a growth and repeated by error class, with one request id for every try. @returns its id */
+  create(name: string, signal?: AbortSignal): Promise<string>
+  read(id: string, signal?: AbortSignal): Promise<SnapshotState>
 }
 
 export interface ManagedDependencies {
@@ -43,12 +51,17 @@ export function manage(handle: VolumeHandle, dependencies: ManagedDependencies):
     const growth = intended?.size === size ? intended : { size, requestId: crypto.randomUUID() }
     intended = growth
     const request = { size, options: handle.options, requestId: growth.requestId, ...(signal && { signal }) }
-    await withScope(clock, expander.name, identity.scope, expander.capabilities, async ({ expandPacer }) => {
+    await paced(() => expander.expand(ref, request), signal)
+    if (intended === growth) intended = undefined
+  }
+
+  async function paced<Result>(mutation: () => Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
+    return await withScope(clock, expander.name, identity.scope, expander.capabilities, async ({ expandPacer }) => {
       let epoch = 0
-      await retrying(
+      return await retrying(
         async () => {
           epoch = await expandPacer.take(signal)
-          await orAborted(asked(expander, ref, request), signal, { layer, outcome: 'unknown' })
+          return await orAborted(asked(expander, mutation), signal, { layer, outcome: 'unknown' })
         },
         {
           ...{ clock, random, signal, layer },
@@ -56,17 +69,31 @@ export function manage(handle: VolumeHandle, dependencies: ManagedDependencies):
         },
       )
     })
-    if (intended === growth) intended = undefined
   }
 
-  return { read, expand }
+  const { snapshots } = expander
+  if (snapshots === undefined) return { read, expand }
+  return {
+    ...{ read, expand },
+    snapshots: {
+      async create(name, signal) {
+        refuseAborted(signal, { layer, outcome: 'unchanged' })
+        const requestId = crypto.randomUUID()
+        return await paced(() => snapshots.create(ref, { name, requestId, ...(signal && { signal }) }), signal)
+      },
+      async read(id, signal) {
+        const look = (): Promise<SnapshotState> => snapshots.read(ref, id, signal === undefined ? {} : { signal })
+        return await orAborted(asked(expander, look), signal, { layer, outcome: 'unchanged' })
+      },
+    },
+  }
 }
 
 type Expander = VolumeExpander<unknown, unknown>
 
-async function asked(expander: Expander, ref: unknown, request: Parameters<Expander['expand']>[1]): Promise<void> {
+async function asked<Result>(expander: Expander, call: () => Promise<Result>): Promise<Result> {
   try {
-    await expander.expand(ref, request)
+    return await call()
   } catch (thrown) {
     // What a foreign error leaves behind is not known, and it is never repeated.
     const outcome: Outcome = thrown instanceof VolumeExpansionError ? thrown.outcome : 'unknown'

@@ -3,6 +3,7 @@ export {
   type ScriptedCalls,
   type ScriptedProvider,
   type ScriptedProviderOptions,
+  type ScriptedSnapshot,
   type ScriptedVolume,
   scriptedProvider,
 } from './scripted-provider.ts'

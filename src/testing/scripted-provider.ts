@@ -7,6 +7,7 @@ import {
   type Pace,
   type ReadOptions,
   type ReadOutcome,
+  type SnapshotState,
   type Volume,
   type VolumeExpander,
   type VolumeIdentity,
@@ -63,6 +64,21 @@ export interface ScriptedProviderOptions {
   readonly latency?: number
   /** Milliseconds that a growth takes. Left out: 0. */
   readonly growthTime?: number
+  /** Its snapshots: how many milliseconds each takes, and whether they fail at the end of that. Left out: it makes none. */
+  readonly snapshots?: { readonly time: number; readonly fail?: boolean }
+}
+
+/** A snapshot that was begun. */
+export interface ScriptedSnapshot {
+  readonly id: string
+  /** Of the volume. */
+  readonly key: string
+  readonly name: string
+  readonly requestId: string
+  /** Bytes of the volume when it was begun. */
+  readonly size: Bytes
+  /** As `clock.now()` counts. */
+  readonly at: number
 }
 
 /** A growth that was accepted, whether its answer arrived or not. */
@@ -96,6 +112,8 @@ export interface ScriptedProvider extends VolumeExpander<string, undefined> {
   state(key: string): VolumeState
   /** In the order in which they were accepted. */
   readonly mutations: readonly AcceptedMutation[]
+  /** In the order in which they were begun. */
+  readonly taken: readonly ScriptedSnapshot[]
   readonly calls: ScriptedCalls
 }
 
@@ -269,6 +287,35 @@ export function scriptedProvider(options: ScriptedProviderOptions): ScriptedProv
     })
   }
 
+  const taken: ScriptedSnapshot[] = []
+
+  async function createSnapshot(
+    ref: string,
+    { name: title, requestId, signal }: { name: string; requestId: string; signal?: AbortSignal },
+  ): Promise<string> {
+    return await request('expand', signal, () => {
+      const { size } = find(ref)
+      const begun = taken.find((one) => one.name === title && one.requestId === requestId)
+      if (begun !== undefined) return begun.id
+      const { key } = normalize(ref)
+      const id = `snapshot-${taken.length + 1}`
+      taken.push({ id, key, name: title, requestId, size, at: clock.now() })
+      return id
+    })
+  }
+
+  async function readSnapshot(ref: string, id: string, { signal }: ReadOptions): Promise<SnapshotState> {
+    return await request('read', signal, () => {
+      const { key } = normalize(ref)
+      const snapshot = taken.find((one) => one.id === id && one.key === key)
+      if (snapshot === undefined) throw failure('not-found', `There is no snapshot ${id} of the ${name} volume ${key}.`)
+      const { time = 0, fail = false } = options.snapshots ?? {}
+      const progress = time > 0 ? Math.min(1, (clock.now() - snapshot.at) / time) : 1
+      if (progress < 1) return { id, phase: 'pending', native: 'creating', progress }
+      return fail ? { id, phase: 'failed', native: 'error' } : { id, phase: 'usable', native: 'available' }
+    })
+  }
+
   for (const [key, volume] of Object.entries(options.volumes)) setVolume(key, volume)
   const provider: ScriptedProvider = {
     name,
@@ -283,10 +330,12 @@ export function scriptedProvider(options: ScriptedProviderOptions): ScriptedProv
     read,
     expand,
     identify: (ref): DeviceHints => ({ serial: normalize(ref).key }),
+    ...(options.snapshots !== undefined && { snapshots: { create: createSnapshot, read: readSnapshot } }),
     volume: (key) => volumeOf(provider, key),
     setVolume,
     state,
     mutations,
+    taken,
     calls,
   }
   return provider

@@ -16,6 +16,7 @@ import {
   pipeline,
   type Report,
   type Step,
+  snapshotBefore,
   type Volume,
 } from '../../src/index.ts'
 
@@ -73,6 +74,9 @@ test('a wrong order does not compile', () => {
   observed.use(growLayers()).use(growBackend())
   // @ts-expect-error the layers are grown after the filesystem above them
   observed.use(growFilesystem()).use(growLayers())
+  // @ts-expect-error the snapshot is made after the growth
+  observed.use(growBackend()).use(snapshotBefore())
+  observed.use(snapshotBefore()).use(growBackend())
   // @ts-expect-error a step of one's own is used before what it needs
   pipeline().use(snapshotFirst)
   // @ts-expect-error an optional step is used before what it needs

@@ -10,9 +10,10 @@ import { defineStep, type Step, type StepServices } from '../step.ts'
 type Context = { readonly backend: BackendObservation; readonly layersWillGrow?: never }
 
 /** Grows the volume at its backend and waits until its new size can be used. Has to come before the layers above it grow. */
-export function growBackend(): Step<object, Context, object> {
-  return defineStep<object, Context, object, Bytes, VolumeState>({
+export function growBackend(): Step<object, Context, { readonly backendWillGrow: true }> {
+  return defineStep<object, Context, { readonly backendWillGrow: true }, Bytes, VolumeState>({
     name: 'grow backend',
+    observe: async () => ({ backendWillGrow: true }),
     plan({ backend }, draft) {
       const { state, handle, id } = backend
       const layer = volumeLayer(handle, state)
