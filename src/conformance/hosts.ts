@@ -187,7 +187,7 @@ const bodies: Readonly<Record<string, Body>> = {
 
   'exec: a detached command runs on after its deadline': async ({ host, directory }) => {
     const done = `${directory}/done`
-    const result = await host.exec(['sh', '-c', 'echo begun; sleep 1; echo yes > "$1"', 'sh', done], {
+    const result = await host.exec(['sh', '-c', 'echo begun; sleep 3; echo yes > "$1"', 'sh', done], {
       detached: true,
       deadline: 300,
     })

@@ -22,6 +22,8 @@ export interface FilesystemState {
 export interface FilesystemResizer {
   /** The family: `ext`, `xfs`. */
   readonly name: string
+  /** Programs that its growth may need, besides those of the layers and filesystems of this library, which are always looked for. */
+  readonly programs?: readonly string[]
   /** Whether the device carries this family's mark; says nothing about its health. */
   detect(device: DeviceSnapshot): boolean
   /**

@@ -86,6 +86,8 @@ export interface KeyProof {
 /** A layer between the backend's volume and the filesystem. All methods are pure. */
 export interface Layer {
   readonly kind: LayerKind
+  /** Programs that its growth may need, besides those of the layers and filesystems of this library, which are always looked for. */
+  readonly programs?: readonly string[]
   /** What key the growth of this device will need; undefined for none. */
   readonly keyProof?: (device: DeviceSnapshot, snapshot: StorageSnapshot) => KeyProof | undefined
   /** Whether this device is such a layer. */

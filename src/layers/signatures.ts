@@ -83,10 +83,8 @@ const drbdMagics: ReadonlySet<number> = new Set([0x8374026a, 0x8374026b, 0x83740
  */
 export function identify(device: DeviceSnapshot): Content {
   if (!device.probe.ok) return { kind: 'unreadable', errno: device.probe.errno }
-  const internal = internalVolume(device)
-  if (internal !== undefined) return { kind: 'unhandled', name: internal }
-  const member = memberName(device)
-  if (member !== undefined) return { kind: 'unhandled', name: member }
+  const whole = partOf(device)
+  if (whole !== undefined) return { kind: 'unhandled', name: whole }
   const marks = startMarks(device)
   const [only] = marks
   if (only !== undefined && marks.length > 1) return { kind: 'ambiguous', names: marks.map(({ name }) => name) }
@@ -97,6 +95,11 @@ export function identify(device: DeviceSnapshot): Content {
   if (hasBackupGpt(device)) return { kind: 'layer', name: 'partition-table' }
   if (device.probe.value.length === 0) return { kind: 'unknown' }
   return device.probe.value.every(({ bytes }) => isZero(bytes)) ? { kind: 'blank' } : { kind: 'unknown' }
+}
+
+/** What the device is a part of, by its metadata: a RAID, a replication, a volume of LVM that is none of a user's. */
+export function partOf(device: DeviceSnapshot): string | undefined {
+  return internalVolume(device) ?? memberName(device)
 }
 
 /**

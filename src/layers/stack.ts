@@ -3,7 +3,7 @@ import type { FilesystemResizer, FilesystemState } from '../filesystems/filesyst
 import type { Finding } from '../findings.ts'
 import type { DeviceSnapshot, StorageSnapshot } from '../hosts/host.ts'
 import type { Layer, LayerKind, LayerState } from './layer.ts'
-import { contentFindings, identify } from './signatures.ts'
+import { type Content, contentFindings, identify, partOf } from './signatures.ts'
 
 /** A layer that was found on a device, with what measures and grows it. */
 export interface StackedLayer {
@@ -32,6 +32,8 @@ export interface Stack {
 export interface Recognisers {
   readonly layers: readonly Layer[]
   readonly resizers: readonly FilesystemResizer[]
+  /** Those of the resizers that know more than this library: they are asked also about content that it cannot name, or names and does not handle. */
+  readonly knowing?: readonly FilesystemResizer[]
 }
 
 /**
@@ -67,13 +69,23 @@ export function stackOf(
   if (stuck.length > 0) return { layers, findings }
   const device = snapshot.devices.find(({ id }) => id === top)
   if (device === undefined) return { layers, findings }
-  const held = contentFindings(device, identify(device))
+  const content = identify(device)
+  const knowing = mayBeForeign(content, device)
+    ? recognisers.knowing?.find((candidate) => candidate.detect(device))
+    : undefined
+  const held = knowing === undefined ? contentFindings(device, content) : []
   if (held.length > 0) return { layers, findings: [...findings, ...usedRaw(device), ...held] }
-  const resizer = recognisers.resizers.find((candidate) => candidate.detect(device))
+  const resizer = knowing ?? recognisers.resizers.find((candidate) => candidate.detect(device))
   if (resizer === undefined) return { layers, findings: [...findings, ...contentFindings(device, { kind: 'unknown' })] }
   const below = layers.filter((layer) => layer.device === device).map(({ state }) => state.id)
   const filesystem = measured(resizer, device, snapshot, host, below)
   return 'code' in filesystem ? { layers, findings: [...findings, filesystem] } : { layers, filesystem, findings }
+}
+
+/** A member of a RAID is never a filesystem, whatever its start looks like, and neither are active swap space and what something else holds. */
+function mayBeForeign(content: Content, device: DeviceSnapshot): boolean {
+  if (device.holders.length > 0 || device.users?.swap === true) return false
+  return content.kind === 'unknown' || (content.kind === 'unhandled' && partOf(device) === undefined)
 }
 
 /** Layers whose mark is in what is below them. A RAID's metadata behind a partition table says that something else owns the disk as well. */

@@ -54,6 +54,44 @@ describe('what is not handled has a name', () => {
   })
 })
 
+describe('a resizer that knows more', () => {
+  const swapResizer = {
+    ...{ name: 'swap', detect: () => true, diagnose: () => undefined },
+    measure: () => ({
+      ...{ type: 'swap', uuid: 'u', label: '', size: mib(64), blockSize: mib(1), mountPoints: [], facts: {} },
+    }),
+    grow: () => ({ after: mib(64), findings: [], expect: [], commands: [], tools: [] }),
+  }
+  const knowing = (device: DeviceSnapshot): ReturnType<typeof stackOf> =>
+    stackOf(snapshotOf([device]), device.id, 'local', { layers, resizers, knowing: [swapResizer] })
+
+  test.each([
+    ['is not handled', 'SWAPSPACE2', 4086],
+    ['is not known', 'ORCLDISK', 32],
+  ])('is asked about content that %s', (_what, text, offset) => {
+    const { filesystem, findings } = knowing(deviceHolding(text, offset))
+    expect(filesystem?.resizer).toBe(swapResizer)
+    expect(findings).toEqual([])
+  })
+
+  test('is not asked about blank devices, parts of something larger, or what is held or in use as swap', () => {
+    const md = new Uint8Array(20 * 1024)
+    new DataView(md.buffer).setUint32(4096, 0xa92b4efc, true)
+    new DataView(md.buffer).setUint32(4100, 1, true)
+    const probe = { ok: true, value: [{ offset: 0n, bytes: md }] } as const
+    for (const device of [
+      deviceHolding('', 0),
+      deviceHolding('', 0, { probe }),
+      deviceHolding('SWAPSPACE2', 4086, { holders: ['dm-0'] }),
+      deviceHolding('SWAPSPACE2', 4086, { users: { ...nobody, swap: true } }),
+    ]) {
+      const { filesystem, findings } = knowing(device)
+      expect(filesystem).toBeUndefined()
+      expect(findings.some(({ severity }) => severity === 'blocker')).toBe(true)
+    }
+  })
+})
+
 describe('what is below the layers', () => {
   const parts: readonly Part[] = [{ number: 1, start: 2048n, end: 129_023n }]
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { defineStep, type ExpansionEvent, VolumeExpansionError } from '../../src/index.ts'
+import { defineStep, type ExpansionEvent, type Host, VolumeExpansionError } from '../../src/index.ts'
 import { GiB } from '../../src/size.ts'
 import { scene } from './expansion.ts'
 
@@ -194,6 +194,24 @@ describe('refusals, before anything was touched', () => {
     const error = await failureOf(whole.run({ ...input, to: '20Gi' }))
     expect(error).toMatchObject({ code: 'tool-missing', layer: 'filesystem', outcome: 'unchanged' })
     expect(provider.calls.expand).toBe(0)
+  })
+
+  test('programs that a layer or resizer of the caller declares are looked for', async () => {
+    const { whole, input, node } = scene()
+    const asked: (readonly string[])[] = []
+    const batch: Host['batch'] = async (items, options) => {
+      const results = await node.host.batch(items, options)
+      const answers = items.map((item, index) => {
+        if (!('read' in item) || item.read !== 'tools') return results[index]
+        asked.push(item.names)
+        const found = item.names.filter((name) => name in node.tools).map((name) => [name, node.tools[name]])
+        return { ok: true, value: Object.fromEntries(found) }
+      })
+      return answers as unknown as typeof results
+    }
+    const report = await whole.run({ ...input, host: { ...node.host, batch }, to: '20Gi' })
+    expect(report.changed).toBe(true)
+    expect(asked).toContainEqual(['rescan', 'growfs'])
   })
 
   test('an acceptable finding blocks until it is accepted', async () => {

@@ -143,6 +143,7 @@ function larger(first: Bytes, second: Bytes): Bytes {
 function simulatedLayer(node: () => SimulatedNode): Layer {
   return {
     kind: 'device',
+    programs: ['rescan'],
     detect: (device) => device.attributes['sim'] !== undefined,
     measure: ({ id, path, size, attributes }) => ({
       ...{ id: `device:${id}`, kind: 'device', label: path, size, below: [], facts: {} },
@@ -165,6 +166,7 @@ function simulatedResizer(node: () => SimulatedNode): FilesystemResizer {
   const sizeOf = ({ attributes }: DeviceSnapshot): Bytes => bytes(BigInt(attributes['sim'] ?? '0'))
   return {
     name: 'ext',
+    programs: ['growfs'],
     detect: (device) => device.attributes['sim'] !== undefined,
     measure(device) {
       if (device.attributes['torn'] !== '0') {
