@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { ensureSystemPackages, realTestPackages } from '../scripts/system-packages.mjs'
+import { backendPackages, ensureSystemPackages, realTestPackages } from '../scripts/system-packages.mjs'
 import { forbiddenSkips, readReport } from './results.mjs'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
@@ -117,7 +117,9 @@ const reportTo = (name) => ['--', '--reporter=default', '--reporter=json', `--ou
 
 async function checkAll() {
   console.log('━━━ system packages')
-  await ensureSystemPackages(realTestPackages).catch((error) => fail('system packages', error.message))
+  await ensureSystemPackages([...realTestPackages, ...backendPackages]).catch((error) =>
+    fail('system packages', error.message),
+  )
 
   if (!(await stage('npm ci', ['npm', 'ci', '--no-audit', '--no-fund']))) return
 
@@ -132,7 +134,7 @@ async function checkAll() {
   }
   await stage('package', ['npm', 'run', 'test:package', ...reportTo('package.json')], { reports: ['package.json'] })
   await stage('real filesystems', ['npm', 'run', 'test:real'], {
-    reports: ['real-host.json', 'real-uml.json'],
+    reports: ['real-host.json', 'real-uml.json', 'real-backends.json'],
     limit: 25 * minute,
   })
   for (const version of newerNodes) await checkUnderNode(version)

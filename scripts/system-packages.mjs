@@ -1,5 +1,6 @@
 // Debian packages for what needs real tools. Builtins only, because the CI script uses it before anything is installed.
 import { spawnSync } from 'node:child_process'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const tries = 3
@@ -18,6 +19,15 @@ function apt(...args) {
   return status === 0
 }
 
+// Debian asks this program before it starts a service (101: do not). Nobody asked for services that run by themselves and listen on every address.
+const policy = '/usr/sbin/policy-rc.d'
+
+function forbidServices() {
+  if (existsSync(policy)) return () => {}
+  writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  return () => rmSync(policy, { force: true })
+}
+
 /** Installs those of the packages that are missing, saying so. Rejects with what a person has to do when that is not possible. */
 export async function ensureSystemPackages(names) {
   const missing = names.filter((name) => !isInstalled(name))
@@ -26,9 +36,14 @@ export async function ensureSystemPackages(names) {
     throw new Error(`These Debian packages are missing, and only root can install them: ${missing.join(' ')}`)
   }
   console.error(`Installing Debian packages: ${missing.join(' ')}`)
-  for (let attempt = 1; attempt <= tries; attempt++) {
-    if (apt('update') && apt('install', '-y', '--no-install-recommends', ...missing)) return
-    if (attempt < tries) await sleep(10_000 * attempt)
+  const release = forbidServices()
+  try {
+    for (let attempt = 1; attempt <= tries; attempt++) {
+      if (apt('update') && apt('install', '-y', '--no-install-recommends', ...missing)) return
+      if (attempt < tries) await sleep(10_000 * attempt)
+    }
+  } finally {
+    release()
   }
   throw new Error(`apt-get could not install ${missing.join(' ')}`)
 }
@@ -37,7 +52,7 @@ export async function ensureSystemPackages(names) {
 export const realTestPackages = [
   ...['e2fsprogs', 'xfsprogs', 'util-linux', 'mount', 'kmod', 'user-mode-linux', 'fdisk'],
   ...['lvm2', 'thin-provisioning-tools', 'cryptsetup-bin', 'dmsetup'],
-  ...['qemu-system-x86', 'qemu-utils', 'mmdebstrap', 'gdisk', 'openssh-client', 'openssl'],
+  ...['qemu-system-x86', 'qemu-utils', 'qemu-block-extra', 'mmdebstrap', 'gdisk', 'openssh-client', 'openssl'],
   ...['openssh-server', 'sudo', 'perl-base', 'dash', 'busybox', 'fish', 'tcsh'],
 ]
 

@@ -186,24 +186,25 @@ const bodies: Readonly<Record<string, Body>> = {
   },
 
   'exec: a detached command runs on after its deadline': async ({ host, directory }) => {
-    const done = `${directory}/done`
-    const result = await host.exec(['sh', '-c', 'echo begun; sleep 3; echo yes > "$1"', 'sh', done], {
-      detached: true,
-      deadline: 300,
-    })
+    const [go, done] = [`${directory}/go`, `${directory}/done`]
+    const script = `echo begun; ${untilThere}; echo yes > "$2"`
+    const result = await host.exec(['sh', '-c', script, 'sh', go, done], { detached: true, deadline: 1000 })
     same([result.ended, result.ok], ['running', false], 'a detached command at its deadline')
     same(result.stdout, 'begun\n', 'what it had written by then')
+    await touch(host, go)
     await eventually(async () => (await contents(host, done)) === 'yes\n', 'it has to run to its end')
   },
 
   'exec: a lock that is held keeps a second command from beginning': async ({ host, directory }) => {
     const lock = [await touch(host, `${directory}/lock`)]
-    const mark = `${directory}/mark`
-    const first = host.exec(['sh', '-c', 'echo 1 > "$1"; sleep 1', 'sh', mark], { detached: true, lock })
+    const [go, mark] = [`${directory}/go`, `${directory}/mark`]
+    const script = `echo 1 > "$2"; ${untilThere}`
+    const first = host.exec(['sh', '-c', script, 'sh', go, mark], { detached: true, lock })
     await eventually(async () => (await contents(host, mark)) === '1\n', 'the first command has to begin')
     const second = await host.exec(['sh', '-c', 'echo 2 > "$1"', 'sh', mark], { detached: true, lock })
     same([second.ended, second.ok], ['locked', false], 'a command whose lock is held')
     same(await contents(host, mark), '1\n', 'what the second command would have written')
+    await touch(host, go)
     same((await first).ended, 'exited', 'the first command')
     const third = await host.exec(['true'], { detached: true, lock })
     same(third.ended, 'exited', 'a command after the lock was given back')
@@ -211,11 +212,13 @@ const bodies: Readonly<Record<string, Body>> = {
 
   'exec: one of several locks is enough to keep a command from beginning': async ({ host, directory }) => {
     const [a, b] = [await touch(host, `${directory}/a`), await touch(host, `${directory}/b`)]
-    const mark = `${directory}/mark`
-    const first = host.exec(['sh', '-c', 'echo 1 > "$1"; sleep 1', 'sh', mark], { detached: true, lock: [b] })
+    const [go, mark] = [`${directory}/go`, `${directory}/mark`]
+    const script = `echo 1 > "$2"; ${untilThere}`
+    const first = host.exec(['sh', '-c', script, 'sh', go, mark], { detached: true, lock: [b] })
     await eventually(async () => (await contents(host, mark)) === '1\n', 'the first command has to begin')
     const second = await host.exec(['true'], { detached: true, lock: [b, a, a] })
     same(second.ended, 'locked', 'a command of whose locks one is held')
+    await touch(host, go)
     await first
     const third = await host.exec(['true'], { detached: true, lock: [b, a, a] })
     same(third.ended, 'exited', 'a command that locks one file twice')
@@ -247,10 +250,10 @@ const bodies: Readonly<Record<string, Body>> = {
 
   'exec: an abort leaves a detached command to go on with its lock': async ({ host, directory }) => {
     const lock = [await touch(host, `${directory}/lock`)]
-    const [begun, done] = [`${directory}/begun`, `${directory}/done`]
+    const [go, begun, done] = [`${directory}/go`, `${directory}/begun`, `${directory}/done`]
     const controller = new AbortController()
-    const script = 'echo yes > "$1"; sleep 1; echo yes > "$2"'
-    const run = host.exec(['sh', '-c', script, 'sh', begun, done], {
+    const script = `echo yes > "$2"; ${untilThere}; echo yes > "$3"`
+    const run = host.exec(['sh', '-c', script, 'sh', go, begun, done], {
       ...{ detached: true, lock, signal: controller.signal },
     })
     const refused = aborted(run, 'unknown')
@@ -258,6 +261,7 @@ const bodies: Readonly<Record<string, Body>> = {
     controller.abort(new Error('stop'))
     await refused
     same((await host.exec(['true'], { detached: true, lock })).ended, 'locked', 'a second command meanwhile')
+    await touch(host, go)
     await eventually(async () => (await contents(host, done)) === 'yes\n', 'the first command has to go on')
   },
 
@@ -405,7 +409,8 @@ const bodies: Readonly<Record<string, Body>> = {
 
   'batch: a storage read shows an image, its bytes and who holds a lock on it': async ({ host, directory }) => {
     const image = await touch(host, `${directory}/image`, `head${'.'.repeat(1020)}`)
-    const run = host.exec(['sleep', '2'], { detached: true, lock: [image] })
+    const go = `${directory}/go`
+    const run = host.exec(['sh', '-c', untilThere, 'sh', go], { detached: true, lock: [image] })
     const read = async () => {
       const [result] = await host.batch([{ read: 'storage', at: { image } }])
       holds(result.ok && result.value.found.length === 1, 'the image is found')
@@ -419,6 +424,7 @@ const bodies: Readonly<Record<string, Body>> = {
     const start = device.probe.ok ? device.probe.value.find(({ offset }) => offset === 0n) : undefined
     same(Buffer.from(start?.bytes.subarray(0, 4) ?? []).toString('latin1'), 'head', 'the first bytes of the image')
     holds((device.locks[0]?.pid ?? 0) > 0, 'the process that holds the lock')
+    await touch(host, go)
     await run
     same((await read()).locks, [], 'the locks after the command has ended')
   },
@@ -478,8 +484,11 @@ async function contents(host: Host, path: string): Promise<string | undefined> {
   return result.ok ? result.value : undefined
 }
 
+/** Part of a script: waits until the file that its first argument names is there, for a minute at the most. However slow the machine is, it ends when it is told to. */
+const untilThere = 'n=0; while [ ! -e "$1" ] && [ $n -lt 600 ]; do n=$((n + 1)); sleep 0.1; done'
+
 async function eventually(check: () => Promise<boolean>, message: string): Promise<void> {
-  const end = performance.now() + 5_000
+  const end = performance.now() + 10_000
   while (!(await check())) {
     holds(performance.now() < end, message)
     await new Promise((resolve) => setTimeout(resolve, 20))

@@ -7,9 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 const checkout = fileURLToPath(new URL('../../', import.meta.url))
 const bin = (name: string): string => join(checkout, 'node_modules/.bin', name)
-const manifest: { name: string; exports: Record<string, unknown> } = JSON.parse(
-  readFileSync(join(checkout, 'package.json'), 'utf8'),
-)
+const manifest: { name: string; exports: Record<string, unknown>; dependencies: object; peerDependencies: object } =
+  JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8'))
 const specifiers = Object.keys(manifest.exports)
   .filter((subpath) => subpath !== './package.json')
   .map((subpath) => manifest.name + subpath.slice(1))
@@ -56,9 +55,13 @@ describe('the packed tarball', () => {
     expect(files.filter((file) => !allowed.test(file))).toEqual([])
   })
 
-  test('installs nothing beside itself', () => {
+  test('installs its small libraries beside itself, and no optional peer', () => {
     const installed = readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.'))
-    expect(installed).toEqual([manifest.name])
+    expect(installed).toEqual(expect.arrayContaining([manifest.name, ...Object.keys(manifest.dependencies)]))
+    expect(Object.keys(manifest.dependencies)).toEqual(['fast-xml-parser', 'yaml'])
+    const peers = Object.keys(manifest.peerDependencies).map((name) => name.split('/')[0] ?? name)
+    expect(installed.filter((name) => peers.includes(name))).toEqual([])
+    expect(installed.length).toBeLessThan(12)
   })
 
   test('passes publint', () => {
