@@ -55,7 +55,7 @@ export interface Cluster {
 let loading: Promise<KubernetesModule> | undefined
 
 /** @throws {VolumeExpansionError} `invalid-request` when the package is not installed */
-export function loadKubernetes(): Promise<KubernetesModule> {
+function loadKubernetes(): Promise<KubernetesModule> {
   loading ??= load()
   return loading
 }
