@@ -14,13 +14,21 @@ import { itemOf, probeParameters, resultsOf, sysfsAttributes } from './items.ts'
 import { type Elevation, encodeRequest, type Item } from './request.ts'
 import { remoteSource } from './source.ts'
 
+/** How the boot command ended. */
+export interface Ending {
+  readonly exitCode?: number | undefined
+  readonly signal?: string | undefined
+}
+
 /** One run of the boot command on the other machine. */
 export interface RemoteChannel {
   readonly stdin: Writable
   readonly stdout: Readable
   readonly stderr: Readable
-  /** How the boot command ended. Rejects when the connection was lost. */
-  readonly ended: Promise<{ readonly exitCode?: number | undefined; readonly signal?: string | undefined }>
+  /**
+   * How the boot command ended. Rejects when the connection was lost; with a `VolumeExpansionError` when it is known that the boot command was never started, and why.
+   */
+  readonly ended: Promise<Ending>
   /** Gives up: the other side sees the end of its input. Idempotent. */
   close(): void
 }
@@ -40,6 +48,8 @@ export interface RemoteHostOptions {
   readonly password?: (() => string | Promise<string>) | undefined
   readonly sudoCommands: boolean
   readonly runtimeDirectories: readonly string[]
+  /** Why a boot command that ended by itself has not said a word of the script's, where its way to the machine knows. Left out: a login shell is behind it. */
+  readonly explain?: (id: string, words: string, ending: Ending) => VolumeExpansionError | undefined
 }
 
 /** A host behind a transport that carries bytes both ways: each batch is one run of a script there. */
@@ -179,8 +189,9 @@ async function roundTrip(
   }
   // From here on nobody knows how far the other side has come.
   if (mayChange) progress.begun = true
-  let begun = false
+  let [started, begun] = [false, false]
   const reader = new FrameReader(boundary, ([mark]) => {
+    started = true
     begun ||= mark === 'b'
   })
   const said = new LastWords()
@@ -201,10 +212,11 @@ async function roundTrip(
     channel.stdin.write(request)
     const outcome = mayChange ? 'unknown' : 'unchanged'
     const ending = await Promise.race([answered, ended]).catch((cause: unknown) => {
+      if (cause instanceof VolumeExpansionError && !started) throw cause
       throw new ConnectionLost(options.id, outcome, cause)
     })
     if (reader.ended) return await unpacked(reader.frames, boundary)
-    throw unanswered(options.id, reader.finish(), said.text(), ending ?? {}, begun)
+    throw unanswered(options, reader.finish(), said.text(), ending ?? {}, begun)
   } finally {
     signal.removeEventListener('abort', give)
     // The end of the input ends what may still run there; the channel then closes by itself.
@@ -261,10 +273,10 @@ class ConnectionLost extends VolumeExpansionError {
 
 /** Why a script that ended by itself did not answer to the end. */
 function unanswered(
-  id: string,
+  { id, explain = noShell }: RemoteHostOptions,
   frames: readonly Frame[],
   words: string,
-  ending: { readonly exitCode?: number | undefined; readonly signal?: string | undefined },
+  ending: Ending,
   begun: boolean,
 ): VolumeExpansionError {
   const outcome = begun ? 'unknown' : 'unchanged'
@@ -291,7 +303,7 @@ function unanswered(
     )
   }
   if (frames.length === 0) {
-    const refused = refusedBySudo(id, words) ?? noShell(id, words, ending.exitCode)
+    const refused = refusedBySudo(id, words) ?? explain(id, words, ending)
     if (refused !== undefined) return refused
   }
   const how = ending.signal === undefined ? `exit code ${ending.exitCode ?? 'unknown'}` : ending.signal
@@ -336,7 +348,7 @@ function refusedBySudo(id: string, words: string): VolumeExpansionError | undefi
   return /^sudo: /m.test(words) ? denied(`sudo on ${id} refused.`, 'Look at what sudo -l says there.') : undefined
 }
 
-function noShell(id: string, words: string, exitCode: number | undefined): VolumeExpansionError | undefined {
+function noShell(id: string, words: string, { exitCode }: Ending): VolumeExpansionError {
   const details = { layer: 'host', outcome: 'unchanged' } as const
   if (exitCode === 127 || exitCode === 126) {
     const name = /\benv\b/.test(words) && !/\/bin\/sh/.test(words) ? 'env' : '/bin/sh'

@@ -1,6 +1,6 @@
-import { checkPath } from '../command.ts'
 import type { Host } from '../host.ts'
 import { remoteHost } from '../remote/host.ts'
+import { runtimeDirectoriesOf } from '../remote/options.ts'
 import type { Elevation } from '../remote/request.ts'
 import { endpointOf, nameOf, type SshHostOptions } from './options.ts'
 import { sshTransport } from './transport.ts'
@@ -25,10 +25,7 @@ export function sshHost(options: SshHostOptions): Host {
   const endpoint = endpointOf(options)
   const { sudo = false, mode = 'script', runtimeDirectory } = options
   if (mode !== 'script' && mode !== 'commands') throw new TypeError("mode is 'script' or 'commands'.")
-  if (runtimeDirectory !== undefined) checkPath(runtimeDirectory, 'runtimeDirectory')
-  if (runtimeDirectory !== undefined && /\s/.test(runtimeDirectory)) {
-    throw new TypeError('runtimeDirectory cannot hold white space.')
-  }
+  const runtimeDirectories = runtimeDirectoriesOf(runtimeDirectory)
   const asked = typeof sudo === 'object' ? sudo.password : undefined
   if (mode === 'commands' && asked !== undefined) {
     throw new TypeError("mode 'commands' is for sudoers with NOPASSWD: sudo is true, or left out.")
@@ -39,8 +36,7 @@ export function sshHost(options: SshHostOptions): Host {
     elevation: mode === 'commands' ? 'none' : elevationOf(sudo),
     password: asked,
     sudoCommands: mode === 'commands' && sudo !== false,
-    runtimeDirectories:
-      runtimeDirectory === undefined ? ['/run', '/run/user/*', '/dev/shm', '/dev'] : [runtimeDirectory],
+    runtimeDirectories,
   })
 }
 

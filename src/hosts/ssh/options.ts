@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { userInfo } from 'node:os'
 import { checkPath } from '../command.ts'
+import { duration } from '../remote/options.ts'
 import { knownName } from './known-hosts.ts'
 
 /** A secret, or how to get it when it is needed. It is kept nowhere. */
@@ -98,12 +99,6 @@ export function endpointOf(given: SshConnectionOptions): Endpoint {
     keepAlive: duration('keepAlive', given.keepAlive, 15_000),
     idleTimeout: duration('idleTimeout', given.idleTimeout, 60_000),
   }
-}
-
-function duration(name: string, given: number | undefined, otherwise: number): number {
-  if (given === undefined) return otherwise
-  if (typeof given === 'number' && given > 0 && given < 2 ** 31) return given
-  throw new TypeError(`${name} is a positive number of milliseconds.`)
 }
 
 /** How the endpoint is named in ids and messages; free of secrets. */

@@ -1,5 +1,6 @@
 import type { RemoteChannel, RemoteTransport } from '../remote/host.ts'
 import { bootCommand } from '../remote/request.ts'
+import { Slots } from '../remote/slots.ts'
 import type { SshChannel } from './client.ts'
 import { type Live, SshConnection } from './connection.ts'
 import { connectionError, silentError } from './errors.ts'
@@ -11,28 +12,17 @@ const mostSessions = 8
 /** Runs the boot command over one SSH connection, several at a time. */
 export function sshTransport(endpoint: Endpoint): RemoteTransport {
   const connection = new SshConnection(endpoint)
-  const waiting: (() => void)[] = []
-  let open = 0
-  const enter = async (): Promise<void> => {
-    if (open >= mostSessions) await new Promise<void>((resolve) => waiting.push(resolve))
-    else open += 1
-  }
-  const leave = (): void => {
-    const next = waiting.shift()
-    // The place goes on to who waits.
-    if (next === undefined) open -= 1
-    else next()
-  }
+  const slots = new Slots(mostSessions)
   return {
     async open(signal) {
-      await enter()
+      await slots.enter()
       connection.hold()
       let left = false
       const done = (): void => {
         if (left) return
         left = true
         connection.release()
-        leave()
+        slots.leave()
       }
       try {
         signal?.throwIfAborted()
