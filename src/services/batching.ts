@@ -14,6 +14,13 @@ export interface BatchingOptions {
    * that is alone never waits: only callers of the same turn of the event loop share its request. Left out: 20.
    */
   readonly window?: number | undefined
+  /**
+   * Milliseconds in which the looks of all who follow a growth go together once, while there are many of them: {@link ReadBatcher.follow}. Left out: a look goes
+   * like any other read.
+   */
+  readonly rhythm?: number | undefined
+  /** How many volumes that wait to be grown are looked at along with those that are followed. Left out: none. */
+  readonly riders?: number | undefined
   /** Requests under way at once; more callers wait and share the next ones. Left out: 8. */
   readonly concurrency?: number | undefined
 }
@@ -31,6 +38,8 @@ interface Slot {
   readonly ref: unknown
   readonly expander: Expander
   readonly callers: Set<Caller>
+  /** `asked`: wanted now. `due`: it waited for the rhythm, and its time has come. `patient`: it waits for the rhythm. */
+  urgency: 'asked' | 'due' | 'patient'
   /** Set once its request is under way. */
   request?: Request
 }
@@ -42,6 +51,8 @@ interface Request {
 
 // How long the scope is taken to be watched by several after two different volumes were asked for: a little more than the longest interval of polls.
 const crowdMemory = 10_000
+// By how much each volume that is followed lengthens the window, up to the declared one: two share one of a tenth of a second, forty one of two.
+const windowPerVolume = 50
 
 /**
  * Turns many reads of single volumes of one scope into few requests. A caller never joins a request that is under way already: what it
@@ -52,8 +63,14 @@ export class ReadBatcher {
   readonly #pacer: Pacer
   readonly #window: number
   readonly #concurrency: number
+  readonly #rhythm: number
+  readonly #mostRiders: number
   readonly #pending = new Map<string, Slot>()
+  readonly #riders = new Map<string, { readonly ref: unknown; readonly expander: Expander }>()
   #underWay = 0
+  #followers = 0
+  #roundAt = Number.NEGATIVE_INFINITY
+  #untilRound: AbortController | undefined
   // Flushes that wait for their window or token, each with what stops it when nobody is left to wait for it.
   #flushing: AbortController | undefined
   #wakeUp: (() => void) | undefined
@@ -66,6 +83,8 @@ export class ReadBatcher {
     this.#pacer = options.pacer
     this.#window = options.window ?? 20
     this.#concurrency = Math.max(1, options.concurrency ?? 8)
+    this.#rhythm = options.rhythm ?? 0
+    this.#mostRiders = options.riders ?? 0
   }
 
   /** Whether nothing is asked for or under way. */
@@ -80,9 +99,54 @@ export class ReadBatcher {
    * answered with something else than one entry per ref, with another volume's state, or failed with an error that is not the library's
    */
   read(expander: Expander, key: string, ref: unknown, signal?: AbortSignal): Promise<VolumeState> {
+    return this.#join(expander, key, ref, 'asked', signal)
+  }
+
+  /**
+   * A look at a growth under way: like {@link read}, but while {@link sharesRounds} it waits for the round in which all such looks of the scope go together.
+   */
+  follow(expander: Expander, key: string, ref: unknown, signal?: AbortSignal): Promise<VolumeState> {
+    return this.#join(expander, key, ref, this.sharesRounds ? 'patient' : 'asked', signal)
+  }
+
+  /** Counts one more volume that is followed; the returned function takes it back. */
+  enter(): () => void {
+    this.#followers += 1
+    let left = false
+    return () => {
+      if (!left) this.#followers -= 1
+      left = true
+    }
+  }
+
+  /** Whether several volumes are followed in rounds, so that a look waits for the next one. */
+  get sharesRounds(): boolean {
+    return this.#rhythm > 0 && this.#followers > 1
+  }
+
+  /**
+   * Lets a volume that waits to be grown be looked at in rounds that have room for it, at no request of its own: what its provider remembers stays fresh. The
+   * returned function ends that.
+   */
+  ride(expander: Expander, key: string, ref: unknown): () => void {
+    if (this.#mostRiders === 0) return () => {}
+    const rider = { ref, expander }
+    this.#riders.set(key, rider)
+    return () => {
+      if (this.#riders.get(key) === rider) this.#riders.delete(key)
+    }
+  }
+
+  #join(
+    expander: Expander,
+    key: string,
+    ref: unknown,
+    urgency: 'asked' | 'patient',
+    signal: AbortSignal | undefined,
+  ): Promise<VolumeState> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) return reject(abortedError(signal, 'volume', 'unchanged'))
-      const slot = this.#slotFor(expander, key, ref)
+      const slot = this.#slotFor(expander, key, ref, urgency)
       const forget = onAbort(signal, () => {
         slot.callers.delete(caller)
         if (slot.callers.size === 0) this.#abandon(slot)
@@ -103,14 +167,17 @@ export class ReadBatcher {
     })
   }
 
-  #slotFor(expander: Expander, key: string, ref: unknown): Slot {
+  #slotFor(expander: Expander, key: string, ref: unknown, urgency: 'asked' | 'patient'): Slot {
     const now = this.#clock.now()
     if (this.#lastKey !== key && now - this.#lastAskedAt < crowdMemory) this.#crowdedUntil = now + crowdMemory
     this.#lastKey = key
     this.#lastAskedAt = now
     const waiting = this.#pending.get(key)
-    if (waiting !== undefined) return waiting
-    const slot: Slot = { key, ref, expander, callers: new Set() }
+    if (waiting !== undefined) {
+      if (urgency === 'asked') waiting.urgency = 'asked'
+      return waiting
+    }
+    const slot: Slot = { key, ref, expander, callers: new Set(), urgency }
     this.#pending.set(key, slot)
     return slot
   }
@@ -118,13 +185,44 @@ export class ReadBatcher {
   #abandon(slot: Slot): void {
     if (slot.request === undefined) {
       this.#pending.delete(slot.key)
-      if (this.#pending.size === 0) this.#flushing?.abort()
+      if (this.#wanted().length === 0) this.#flushing?.abort()
+      if (this.#pending.size === 0) this.#untilRound?.abort()
     } else if (slot.request.slots.every((each) => each.callers.size === 0)) slot.request.controller.abort()
   }
 
+  /** The slots that the next request is for. */
+  #wanted(): readonly Slot[] {
+    return [...this.#pending.values()].filter(({ urgency }) => urgency !== 'patient')
+  }
+
+  /** Sets the time of the next round: once in a window, and a whole window after a pause, since what has just begun is not over at once. */
+  #awaitRound(): void {
+    if (this.#untilRound !== undefined || this.#pending.size === 0) return
+    const now = this.#clock.now()
+    const window = Math.min(this.#rhythm, this.#followers * windowPerVolume)
+    const next = this.#roundAt + window
+    const round = new AbortController()
+    this.#untilRound = round
+    void this.#clock
+      .sleep(next > now ? next - now : window, round.signal)
+      .then(() => {
+        this.#roundAt = this.#clock.now()
+        for (const slot of this.#pending.values()) if (slot.urgency === 'patient') slot.urgency = 'due'
+      })
+      // Only an abort gets here: everyone left before the round.
+      .catch(() => undefined)
+      .finally(() => {
+        this.#untilRound = undefined
+        this.#schedule()
+      })
+  }
+
   #schedule(): void {
-    if (this.#pending.size >= this.#batchSize()) this.#wakeUp?.()
-    if (this.#flushing !== undefined || this.#underWay >= this.#concurrency || this.#pending.size === 0) return
+    if (this.#pending.size === 0) return
+    const wanted = this.#wanted()
+    if (wanted.length < this.#pending.size) this.#awaitRound()
+    if (wanted.length >= this.#batchSize()) this.#wakeUp?.()
+    if (this.#flushing !== undefined || this.#underWay >= this.#concurrency || wanted.length === 0) return
     const flushing = new AbortController()
     this.#flushing = flushing
     void this.#collect(flushing.signal)
@@ -147,7 +245,9 @@ export class ReadBatcher {
     const full = new Promise<void>((resolve) => {
       this.#wakeUp = resolve
     })
-    const crowded = this.#clock.now() < this.#crowdedUntil && this.#pending.size < this.#batchSize()
+    const wanted = this.#wanted()
+    const isCrowd = this.#clock.now() < this.#crowdedUntil && wanted.some(({ urgency }) => urgency === 'asked')
+    const crowded = isCrowd && wanted.length < this.#batchSize()
     if (!crowded || this.#window <= 0) return await new Promise((resolve) => setImmediate(resolve))
     const ended = new AbortController()
     const forget = onAbort(signal, () => ended.abort())
@@ -159,11 +259,15 @@ export class ReadBatcher {
 
   #batchSize(): number {
     const [first] = this.#pending.values()
+    return this.#batchSizeOf(first)
+  }
+
+  #batchSizeOf(first: Slot | undefined): number {
     return Math.max(1, Math.floor(first?.expander.capabilities.readBatch ?? 1))
   }
 
   #send(epoch: number): void {
-    const slots = [...this.#pending.values()].slice(0, this.#batchSize())
+    const slots = this.#wanted().slice(0, this.#batchSize())
     const [first] = slots
     if (first === undefined) return
     for (const slot of slots) this.#pending.delete(slot.key)
@@ -171,7 +275,9 @@ export class ReadBatcher {
     const request: Request = { controller: new AbortController(), slots }
     for (const slot of slots) slot.request = request
     this.#underWay += 1
-    void this.#ask(first.expander, request, epoch)
+    const riders = slots.every(({ urgency }) => urgency === 'due') ? this.#ridersFor(slots) : []
+    void this.#ask(first.expander, request, riders, epoch)
+      .then((outcomes) => (Array.isArray(outcomes) ? outcomes.toSpliced(slots.length, riders.length) : outcomes))
       .then(
         (outcomes) => {
           const throttled = Array.isArray(outcomes) ? outcomes.find(isThrottled) : undefined
@@ -186,9 +292,25 @@ export class ReadBatcher {
       })
   }
 
-  async #ask(expander: Expander, request: Request, epoch: number): Promise<readonly ReadOutcome[]> {
+  #ridersFor(slots: readonly Slot[]): readonly unknown[] {
+    const room = Math.min(this.#mostRiders, this.#batchSizeOf(slots[0]) - slots.length)
+    const aboard = new Set(slots.map(({ key }) => key))
+    const refs: unknown[] = []
+    for (const [key, { ref }] of this.#riders) {
+      if (refs.length >= room) break
+      if (!aboard.has(key)) refs.push(ref)
+    }
+    return refs
+  }
+
+  async #ask(
+    expander: Expander,
+    request: Request,
+    riders: readonly unknown[],
+    epoch: number,
+  ): Promise<readonly ReadOutcome[]> {
     const { signal } = request.controller
-    const refs = request.slots.map((slot) => slot.ref)
+    const refs = [...request.slots.map((slot) => slot.ref), ...riders]
     try {
       return await orAborted(expander.read(refs, { signal }), signal, { layer: 'volume', outcome: 'unchanged' })
     } catch (thrown) {

@@ -2,6 +2,7 @@ import type { Clock, Random } from '../clock.ts'
 import { asExpansionError, type Outcome, VolumeExpansionError } from '../errors.ts'
 import type { VolumeExpander, VolumeHandle, VolumeState } from '../expander.ts'
 import type { Bytes } from '../size.ts'
+import type { PollSchedule } from '../wait.ts'
 import { orAborted, refuseAborted } from './abortable.ts'
 import { defaultPause } from './pacing.ts'
 import { retrying } from './retry.ts'
@@ -11,8 +12,21 @@ import { withScope } from './scope.ts'
 export interface ManagedVolume {
   /** The state now, by a request that it may share with other volumes of its scope. */
   read(signal?: AbortSignal): Promise<VolumeState>
+  /** Calls `watch` with the way to look at a growth under way, whose looks are shared with all others that are followed meanwhile. */
+  follow<T>(watch: (looks: Looks) => Promise<T>): Promise<T>
   /** Asks for at least `size` bytes; paced and repeated by error class, with one request id for every try. */
   expand(size: Bytes, signal?: AbortSignal): Promise<void>
+}
+
+/** How a growth is looked at until it is over. */
+export interface Looks {
+  /** The state now, or in the next round that many share. */
+  read(signal?: AbortSignal): Promise<VolumeState>
+  /** Whether the next look waits for such a round. */
+  readonly paced: () => boolean
+  /** Milliseconds before the first look. */
+  readonly delay: number
+  readonly schedule: PollSchedule
 }
 
 export interface ManagedDependencies {
@@ -37,17 +51,36 @@ export function manage(handle: VolumeHandle, dependencies: ManagedDependencies):
     )
   }
 
+  async function follow<T>(watch: (looks: Looks) => Promise<T>): Promise<T> {
+    const { poll } = expander.capabilities
+    return await withScope(clock, expander.name, identity.scope, expander.capabilities, async ({ batcher }) => {
+      const leave = batcher.enter()
+      try {
+        return await watch({
+          read: (signal) =>
+            retrying(() => batcher.follow(expander, identity.key, ref, signal), { clock, random, signal, layer }),
+          paced: () => batcher.sharesRounds,
+          delay: poll?.first ?? 0,
+          schedule: poll === undefined ? {} : { first: Math.max(poll.first / 2, 100), cap: poll.cap },
+        })
+      } finally {
+        leave()
+      }
+    })
+  }
+
   async function expand(size: Bytes, signal?: AbortSignal): Promise<void> {
     refuseAborted(signal, { layer, outcome: 'unchanged' })
     refuseUnaligned(expander, size)
     const growth = intended?.size === size ? intended : { size, requestId: crypto.randomUUID() }
     intended = growth
     const request = { size, options: handle.options, requestId: growth.requestId, ...(signal && { signal }) }
-    await withScope(clock, expander.name, identity.scope, expander.capabilities, async ({ expandPacer }) => {
+    await withScope(clock, expander.name, identity.scope, expander.capabilities, async ({ batcher, expandPacer }) => {
       let epoch = 0
       await retrying(
         async () => {
-          epoch = await expandPacer.take(signal)
+          const leave = batcher.ride(expander, identity.key, ref)
+          epoch = await expandPacer.take(signal).finally(leave)
           await orAborted(asked(expander, ref, request), signal, { layer, outcome: 'unknown' })
         },
         {
@@ -59,7 +92,7 @@ export function manage(handle: VolumeHandle, dependencies: ManagedDependencies):
     if (intended === growth) intended = undefined
   }
 
-  return { read, expand }
+  return { read, follow, expand }
 }
 
 type Expander = VolumeExpander<unknown, unknown>
