@@ -65,7 +65,10 @@ export class ReadBatcher {
   readonly #concurrency: number
   readonly #rhythm: number
   readonly #mostRiders: number
+  // What the next requests are for.
   readonly #pending = new Map<string, Slot>()
+  // What waits for the next round.
+  readonly #patient = new Map<string, Slot>()
   readonly #riders = new Map<string, { readonly ref: unknown; readonly expander: Expander }>()
   #underWay = 0
   #followers = 0
@@ -89,7 +92,7 @@ export class ReadBatcher {
 
   /** Whether nothing is asked for or under way. */
   get idle(): boolean {
-    return this.#pending.size === 0 && this.#underWay === 0
+    return this.#pending.size === 0 && this.#patient.size === 0 && this.#underWay === 0
   }
 
   /**
@@ -172,42 +175,38 @@ export class ReadBatcher {
     if (this.#lastKey !== key && now - this.#lastAskedAt < crowdMemory) this.#crowdedUntil = now + crowdMemory
     this.#lastKey = key
     this.#lastAskedAt = now
-    const waiting = this.#pending.get(key)
+    const waiting = this.#pending.get(key) ?? this.#patient.get(key)
     if (waiting !== undefined) {
-      if (urgency === 'asked') waiting.urgency = 'asked'
+      if (urgency === 'asked') this.#hasten(waiting, 'asked')
       return waiting
     }
     const slot: Slot = { key, ref, expander, callers: new Set(), urgency }
-    this.#pending.set(key, slot)
+    if (urgency === 'patient') this.#patient.set(key, slot)
+    else this.#pending.set(key, slot)
     return slot
+  }
+
+  #hasten(slot: Slot, urgency: 'asked' | 'due'): void {
+    slot.urgency = urgency
+    this.#patient.delete(slot.key)
+    this.#pending.set(slot.key, slot)
   }
 
   #abandon(slot: Slot): void {
     if (slot.request === undefined) {
-      this.#pending.delete(slot.key)
-      if (this.#wanted().length === 0) this.#flushing?.abort()
-      if (this.#pending.size === 0) this.#untilRound?.abort()
+      if (this.#patient.delete(slot.key) && this.#patient.size === 0) this.#untilRound?.abort()
+      if (this.#pending.delete(slot.key) && this.#pending.size === 0) this.#flushing?.abort()
     } else if (slot.request.slots.every((each) => each.callers.size === 0)) slot.request.controller.abort()
   }
 
-  /** The slots that the next request is for. */
-  #wanted(): readonly Slot[] {
-    return [...this.#pending.values()].filter(({ urgency }) => urgency !== 'patient')
-  }
-
-  /** Sets the time of the next round: once in a window, and a whole window after a pause, since what has just begun is not over at once. */
   #awaitRound(): void {
-    if (this.#untilRound !== undefined || this.#pending.size === 0) return
-    const now = this.#clock.now()
-    const window = Math.min(this.#rhythm, this.#followers * windowPerVolume)
-    const next = this.#roundAt + window
+    if (this.#untilRound !== undefined || this.#patient.size === 0) return
     const round = new AbortController()
     this.#untilRound = round
-    void this.#clock
-      .sleep(next > now ? next - now : window, round.signal)
+    void this.#untilDue(round.signal)
       .then(() => {
         this.#roundAt = this.#clock.now()
-        for (const slot of this.#pending.values()) if (slot.urgency === 'patient') slot.urgency = 'due'
+        for (const slot of this.#patient.values()) this.#hasten(slot, 'due')
       })
       // Only an abort gets here: everyone left before the round.
       .catch(() => undefined)
@@ -217,12 +216,22 @@ export class ReadBatcher {
       })
   }
 
+  /** Once in a window; and a whole window after a pause, since what has just begun is not over at once. The window grows with those who come meanwhile. */
+  async #untilDue(signal: AbortSignal): Promise<void> {
+    const window = (): number => Math.min(this.#rhythm, this.#followers * windowPerVolume)
+    const begun = this.#clock.now()
+    const from = this.#roundAt + window() > begun ? this.#roundAt : begun
+    for (;;) {
+      const left = from + window() - this.#clock.now()
+      if (left <= 0) return
+      await this.#clock.sleep(Math.max(left, 1), signal)
+    }
+  }
+
   #schedule(): void {
-    if (this.#pending.size === 0) return
-    const wanted = this.#wanted()
-    if (wanted.length < this.#pending.size) this.#awaitRound()
-    if (wanted.length >= this.#batchSize()) this.#wakeUp?.()
-    if (this.#flushing !== undefined || this.#underWay >= this.#concurrency || wanted.length === 0) return
+    this.#awaitRound()
+    if (this.#pending.size >= this.#batchSize()) this.#wakeUp?.()
+    if (this.#flushing !== undefined || this.#underWay >= this.#concurrency || this.#pending.size === 0) return
     const flushing = new AbortController()
     this.#flushing = flushing
     void this.#collect(flushing.signal)
@@ -245,9 +254,9 @@ export class ReadBatcher {
     const full = new Promise<void>((resolve) => {
       this.#wakeUp = resolve
     })
-    const wanted = this.#wanted()
-    const isCrowd = this.#clock.now() < this.#crowdedUntil && wanted.some(({ urgency }) => urgency === 'asked')
-    const crowded = isCrowd && wanted.length < this.#batchSize()
+    const isCrowd = this.#clock.now() < this.#crowdedUntil && this.#pending.size < this.#batchSize()
+    // Those that are due have waited for each other already.
+    const crowded = isCrowd && [...this.#pending.values()].some(({ urgency }) => urgency === 'asked')
     if (!crowded || this.#window <= 0) return await new Promise((resolve) => setImmediate(resolve))
     const ended = new AbortController()
     const forget = onAbort(signal, () => ended.abort())
@@ -267,7 +276,7 @@ export class ReadBatcher {
   }
 
   #send(epoch: number): void {
-    const slots = this.#wanted().slice(0, this.#batchSize())
+    const slots = [...this.#pending.values()].slice(0, this.#batchSize())
     const [first] = slots
     if (first === undefined) return
     for (const slot of slots) this.#pending.delete(slot.key)
@@ -277,7 +286,10 @@ export class ReadBatcher {
     this.#underWay += 1
     const riders = slots.every(({ urgency }) => urgency === 'due') ? this.#ridersFor(slots) : []
     void this.#ask(first.expander, request, riders, epoch)
-      .then((outcomes) => (Array.isArray(outcomes) ? outcomes.toSpliced(slots.length, riders.length) : outcomes))
+      // What riders showed is for the provider's memory alone; a wrong number of entries is judged as it is.
+      .then((outcomes) =>
+        outcomes?.length === slots.length + riders.length ? outcomes.slice(0, slots.length) : outcomes,
+      )
       .then(
         (outcomes) => {
           const throttled = Array.isArray(outcomes) ? outcomes.find(isThrottled) : undefined
