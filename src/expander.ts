@@ -85,6 +85,8 @@ export interface VolumeState {
   readonly limits?: readonly Limit[]
   /** When the backend allows the next change, where it does not allow one now. */
   readonly nextChangeAt?: Date
+  /** With `failed`: whether a growth may be asked for again as it is. Left out: no. */
+  readonly repeatable?: boolean
   /** Why the backend allows no further change now, where nobody can say until when. One that is under way and large enough may still be joined. */
   readonly changeBlockedBy?: string
   /** Whether the backend can grow the volume while it is in use. Left out: it cannot be known before the call. */

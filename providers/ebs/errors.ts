@@ -130,7 +130,7 @@ export function ec2Error(
   return new VolumeExpansionError(meaning.code, messageOf(meaning, native, action, about), {
     ...{ layer: 'volume', provider: providerName, outcome, remedy },
     // The SDK has learned by how much this machine's clock is wrong, and signs the next request accordingly.
-    retryable: meaning.retryable ?? wasClockCorrected,
+    retryable: meaning.retryable ?? (meaning === unauthenticated && wasClockCorrected),
     cause: safeCause(thrown),
   })
 }

@@ -101,6 +101,7 @@ export function ebsExpander(options: EbsExpanderOptions): VolumeExpander<EbsRef,
         if (!(thrown instanceof Overtaken)) throw thrown
         const sight = sightIn(await sights.now(id))
         if (begun(id, sight, size, sights)) return
+        if (nativeCode(thrown.native) === 'IncorrectModificationState') throw unseenChange(id)
         throw ec2Error(thrown.native, 'ModifyVolume', id, signal)
       }
     },
@@ -139,6 +140,14 @@ function begun(id: string, { volume, newest }: Sight, size: Bytes, sights: Sight
     throw refusal('too-soon', `${id} is optimizing after a modification to ${formatSize(target)}.`)
   }
   return false
+}
+
+/** Reads lag behind what ModifyVolume knows ("Eventual consistency", Amazon EC2 Developer Guide): what is under way may be what is wanted. */
+function unseenChange(id: string): VolumeExpansionError {
+  return new VolumeExpansionError('conflicting-change', `A modification of ${id} is under way that is not shown yet.`, {
+    ...{ layer: 'volume', provider: providerName, outcome: 'unchanged', retryable: true, retryAfter: 1000 },
+    remedy: 'Run it again in a moment: it joins what is under way.',
+  })
 }
 
 function refusal(code: ErrorCode, message: string): VolumeExpansionError {

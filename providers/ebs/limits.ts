@@ -34,7 +34,7 @@ export const limitsByType: {
 /** Amazon EBS User Guide, "Modify an EBS volume", since 2026-01-15: so many modifications in any 24 hours; before, one in 6 hours. */
 export const modificationRule = {
   most: 4,
-  milliseconds: 24 * 3600 * 1000,
+  milliseconds: 86_400_000,
   source: 'Amazon EBS User Guide, "Modify an EBS volume"',
   asOf: '2026-01-15',
 } as const

@@ -73,6 +73,8 @@ export function stateOf(
     size,
     phase: !usable.has(native) ? 'unusable' : hasFailed ? 'failed' : isGrowing ? 'growing' : 'stable',
     native: modification === undefined || modification === 'completed' ? native : `${native}, ${modification}`,
+    // A transient fault of AWS; "retry the volume modification" (EBS User Guide).
+    ...(hasFailed ? { repeatable: true } : {}),
     ...(isGrowing && target !== undefined && target > size ? { growingTo: target } : {}),
     ...(isGrowing && newest?.Progress !== undefined
       ? { progress: Math.min(100, Math.max(0, newest.Progress)) / 100 }

@@ -61,7 +61,7 @@ export function manage(handle: VolumeHandle, dependencies: ManagedDependencies):
             retrying(() => batcher.follow(expander, identity.key, ref, signal), { clock, random, signal, layer }),
           paced: () => batcher.sharesRounds,
           delay: poll?.first ?? 0,
-          schedule: poll === undefined ? {} : { first: Math.max(poll.first / 2, 100), cap: poll.cap },
+          schedule: poll === undefined ? {} : { first: poll.first, cap: poll.cap },
         })
       } finally {
         leave()

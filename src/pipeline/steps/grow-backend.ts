@@ -104,7 +104,7 @@ function judged({ handle, state, id }: BackendObservation, after: Bytes): readon
   const found: Finding[] = []
   const block = (code: Finding['code'], message: string, remedy: string): void =>
     void found.push({ code, severity: 'blocker', layer: 'volume', target: id, message, remedy })
-  if (state.phase === 'failed' || state.phase === 'unusable') {
+  if ((state.phase === 'failed' && state.repeatable !== true) || state.phase === 'unusable') {
     block(
       'wrong-state',
       `${label} is ${state.native}, and cannot be grown in that state.`,

@@ -58,7 +58,7 @@ export class Account {
   constructor(options: AccountOptions) {
     const { clock } = options
     this.#options = options
-    this.#dateOf = (at) => new Date(clock.date().getTime() + at - clock.now())
+    this.#dateOf = (at) => new Date(Math.round(clock.date().getTime() + at - clock.now()))
   }
 
   add(id: string, volume: Ec2VolumeOptions): Ec2Volume {

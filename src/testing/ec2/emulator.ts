@@ -185,11 +185,11 @@ export function ec2Emulator(options: Ec2Options = {}): Ec2Emulator {
       const content = account.answer(action, query, view)
       if (trouble === 'lost') return undefined
       await clock.sleep(latency / 2)
-      return answered(200, answerXml(action, requestId, content), clock)
+      return answered(200, answerXml(action, requestId, content))
     } catch (thrown) {
       if (!(thrown instanceof Ec2Fault)) throw thrown
       await clock.sleep(latency / 2)
-      return answered(thrown.status, errorXml(requestId, thrown.code, thrown.message), clock)
+      return answered(thrown.status, errorXml(requestId, thrown.code, thrown.message))
     }
   }
 
@@ -283,8 +283,8 @@ function uuidOf(count: number): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-')
 }
 
-function answered(status: number, body: string, clock: Clock): Ec2Answer {
-  return { status, headers: { 'content-type': 'text/xml;charset=UTF-8', date: clock.date().toUTCString() }, body }
+function answered(status: number, body: string): Ec2Answer {
+  return { status, headers: { 'content-type': 'text/xml;charset=UTF-8' }, body }
 }
 
 /** What the SDK calls instead of a network. */
