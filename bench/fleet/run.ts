@@ -73,7 +73,8 @@ export async function growFleet(account: Account, volumes: number, window: numbe
   const report = await clock.run(run)
   const duration = clock.now() / 1000
   ended.abort()
-  await clock.settle()
+  // What is under way still has its latency to wait for.
+  await clock.advance(1000)
   await Promise.all([watching, neighbour])
   latencies.sort((a, b) => a - b)
   const at = (share: number): number =>

@@ -14,7 +14,7 @@ export const documented: Account = { name: 'as documented (ModifyVolume: 50, 5/s
 export const raised: Account = {
   name: 'raised (ModifyVolume: 200, 20/s)',
   throttles: { mutate: { burst: 200, perSecond: 20 } },
-  pace: { burst: 95, perSecond: 10, together: true },
+  pace: { burst: 100, perSecond: 10, together: true },
 }
 
 /** Milliseconds in `modifying`: evenly between these. */

@@ -14,7 +14,6 @@ export interface SdkVolume {
   readonly VolumeType?: string
   readonly Iops?: number
   readonly Throughput?: number
-  readonly Encrypted?: boolean
   readonly MultiAttachEnabled?: boolean
   readonly Attachments?: readonly { readonly InstanceId?: string; readonly Device?: string; readonly State?: string }[]
   readonly Operator?: { readonly Managed?: boolean; readonly Principal?: string }
@@ -105,6 +104,29 @@ async function load(): Promise<SdkModule> {
   }
 }
 
+function usedOfVolume(volume: SdkVolume): SdkVolume {
+  const { VolumeId, Size, State, VolumeType, Iops, Throughput, MultiAttachEnabled, Attachments = [], Operator } = volume
+  return defined({
+    ...{ VolumeId, Size, State, VolumeType, Iops, Throughput, MultiAttachEnabled },
+    Attachments:
+      Attachments.length === 0
+        ? undefined
+        : Attachments.map(({ InstanceId, Device, State: state }) => defined({ InstanceId, Device, State: state })),
+    Operator: Operator?.Managed === true ? Operator : undefined,
+  })
+}
+
+function usedOfModification(modification: SdkModification): SdkModification {
+  const { VolumeId, ModificationState, StatusMessage, OriginalSize, TargetSize, Progress, StartTime } = modification
+  return defined({ VolumeId, ModificationState, StatusMessage, OriginalSize, TargetSize, Progress, StartTime })
+}
+
+function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>
+  }
+}
+
 interface Page {
   readonly NextToken?: string
 }
@@ -132,13 +154,20 @@ export function ec2Calls(client: () => Promise<Ec2Client>): Ec2Calls {
     return items
   }
 
+  // Only what is used is kept: ten thousand volumes are remembered while they grow.
   const volumes = (input: object, signal?: AbortSignal): Promise<readonly SdkVolume[]> =>
-    all('DescribeVolumesCommand', input, (output: Page & { Volumes?: SdkVolume[] }) => output.Volumes, signal)
+    all(
+      'DescribeVolumesCommand',
+      input,
+      (output: Page & { Volumes?: SdkVolume[] }) => output.Volumes?.map(usedOfVolume),
+      signal,
+    )
   const modifications = (input: object, signal?: AbortSignal): Promise<readonly SdkModification[]> =>
     all(
       'DescribeVolumesModificationsCommand',
       input,
-      (output: Page & { VolumesModifications?: SdkModification[] }) => output.VolumesModifications,
+      (output: Page & { VolumesModifications?: SdkModification[] }) =>
+        output.VolumesModifications?.map(usedOfModification),
       signal,
     )
   const snapshots = (input: object, signal?: AbortSignal): Promise<readonly SdkSnapshot[]> =>
@@ -152,7 +181,7 @@ export function ec2Calls(client: () => Promise<Ec2Client>): Ec2Calls {
     modificationsByFilter: (ids, signal) => modifications(byId(ids), signal),
     async modify(input, signal) {
       const output = await send<{ VolumeModification?: SdkModification }>('ModifyVolumeCommand', input, signal)
-      return output.VolumeModification
+      return output.VolumeModification && usedOfModification(output.VolumeModification)
     },
     createSnapshot(id, description, tags, signal) {
       const TagSpecifications = [{ ResourceType: 'snapshot', Tags: tags }]

@@ -53,6 +53,8 @@ interface Request {
 const crowdMemory = 10_000
 // By how much each volume that is followed lengthens the window, up to the declared one: two share one of a tenth of a second, forty one of two.
 const windowPerVolume = 50
+// A round is asked for a little before the window is over, so that its answer is there by then.
+const roundsBeforeWindow = 0.9
 
 /**
  * Turns many reads of single volumes of one scope into few requests. A caller never joins a request that is under way already: what it
@@ -218,7 +220,9 @@ export class ReadBatcher {
 
   /** Once in a window; and a whole window after a pause, since what has just begun is not over at once. The window grows with those who come meanwhile. */
   async #untilDue(signal: AbortSignal): Promise<void> {
-    const window = (): number => Math.min(this.#rhythm, this.#followers * windowPerVolume)
+    // Who waits to be grown will be followed soon.
+    const window = (): number =>
+      Math.min(this.#rhythm * roundsBeforeWindow, (this.#followers + this.#riders.size) * windowPerVolume)
     const begun = this.#clock.now()
     const from = this.#roundAt + window() > begun ? this.#roundAt : begun
     for (;;) {
