@@ -2,7 +2,7 @@ import type { Goal } from '../results.ts'
 import type { FleetBench } from './index.ts'
 
 /** What the project promises of a fleet. */
-export const fleetLimits = { calls: { 1: 1.2, 2: 1.05 }, bytesEach: 10_000, delayP99: 20 } as const
+const fleetLimits = { calls: { 1: 1.2, 2: 1.05 }, bytesEach: 10_000, delayP99: 20 } as const
 
 export function fleetGoals({ fleets, inFlight }: FleetBench): readonly Goal[] {
   const goals: Goal[] = []

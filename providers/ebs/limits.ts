@@ -13,7 +13,7 @@ interface TypeLimits {
 }
 
 /** What AWS documents and may raise at any time: each with its source and its date, and acceptable as `dated-limit`. */
-export const limitsByType: {
+const limitsByType: {
   readonly source: string
   readonly asOf: string
   readonly types: Readonly<Record<EbsVolumeType, TypeLimits>>
@@ -32,7 +32,7 @@ export const limitsByType: {
 }
 
 /** Amazon EBS User Guide, "Modify an EBS volume", since 2026-01-15: so many modifications in any 24 hours; before, one in 6 hours. */
-export const modificationRule = {
+const modificationRule = {
   most: 4,
   milliseconds: 86_400_000,
   source: 'Amazon EBS User Guide, "Modify an EBS volume"',

@@ -19,7 +19,7 @@ type Fields = { readonly [name: string]: Xml }
 /** Turns a time of the clock into a date. */
 export type DateOf = (at: number) => Date
 
-export function tagSet(tags: ReadonlyMap<string, string>): readonly Fields[] {
+function tagSet(tags: ReadonlyMap<string, string>): readonly Fields[] {
   return [...tags].map(([key, value]) => ({ key, value }))
 }
 

@@ -84,7 +84,7 @@ export function changed(now: Shape, { type: wanted, size = now.size, iops, throu
   return { type, size, iops: finalIops, throughput: finalThroughput, multiAttach: now.multiAttach }
 }
 
-export function isType(text: string): text is Ec2VolumeType {
+function isType(text: string): text is Ec2VolumeType {
   return Object.hasOwn(bounds, text)
 }
 

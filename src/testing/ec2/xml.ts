@@ -4,14 +4,14 @@ export type Xml = string | number | boolean | Date | undefined | readonly Xml[] 
 const named: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' }
 
 /** Text for XML 1.0. Control characters that no XML document may hold become U+FFFD; a carriage return would be read as a line feed. */
-export function escapeXml(text: string): string {
+function escapeXml(text: string): string {
   return text
     .replace(/[&<>"']/g, (character) => named[character] ?? '')
     .replace(/\r/g, '&#13;')
     .replace(/[^\t\n\x20-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/gu, '\uFFFD')
 }
 
-export function element(name: string, value: Xml): string {
+function element(name: string, value: Xml): string {
   if (value === undefined) return ''
   return `<${name}>${contentOf(value)}</${name}>`
 }

@@ -14,7 +14,7 @@ import { seededRandom, type VirtualClock, virtualClock } from '../../../src/test
 export const one = 'vol-00000000000000001'
 export const two = 'vol-00000000000000002'
 export const missing = 'vol-0ffffffffffffffff'
-export const accessKeyId = 'AKIAIOSFODNN7EXAMPLE'
+const accessKeyId = 'AKIAIOSFODNN7EXAMPLE'
 export const secretAccessKey = 'canary/secret/wJalrXUtnFEMI'
 export const sessionToken = 'canary-session-FwoGZXIvYXdzEBY'
 
