@@ -3,6 +3,7 @@ import { availableParallelism, loadavg, tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { benchFleet } from './fleet/index.ts'
 import type { GrowthCase, Rounds } from './growth/cases.ts'
 import { measureImport } from './imports.ts'
 import { inUserModeLinux, type KernelResult, onThisKernel } from './kernels.ts'
@@ -15,11 +16,13 @@ import { readmePart, report } from './tables.ts'
 const usage = `npm run bench -- [options]
   --quick               fewer sizes and rounds: less than a minute
   --readme              writes the table into README.md, unless the machine was busy
-  --only PART           one of growth, xfs, ext4, offline, import, size; may be repeated
+  --only PART           one of growth, xfs, ext4, offline, import, size, fleet; may be repeated. fleet: only when it is asked for
   --scratch DIRECTORY   where this kernel's images are made; the temporary directory unless said
 `
 const parts = ['xfs', 'ext4', 'offline', 'import', 'size'] as const
-type Part = (typeof parts)[number]
+/** Takes minutes, and says nothing about this machine. */
+const askedFor = 'fleet'
+type Part = (typeof parts)[number] | typeof askedFor
 
 const full: Rounds = { growth: 15, nothingToDo: 30, stall: 15, cold: 10 }
 const quick: Rounds = { growth: 5, nothingToDo: 5, stall: 4, cold: 0 }
@@ -35,7 +38,7 @@ function casesOf(filesystem: GrowthCase['filesystem'], online: boolean, isQuick:
 function wanted(only: readonly string[]): ReadonlySet<Part> {
   const named = only.flatMap((name): readonly Part[] => {
     if (name === 'growth') return ['xfs', 'ext4', 'offline']
-    const part = parts.find((candidate) => candidate === name)
+    const part = [...parts, askedFor].find((candidate): candidate is Part => candidate === name)
     if (part === undefined) throw new TypeError(`There is no part ${name}.\n${usage}`)
     return [part]
   })
@@ -52,7 +55,7 @@ async function bench(only: ReadonlySet<Part>, isQuick: boolean, scratch: string 
   const directory = await mkdtemp(join(tmpdir(), 'volume-expander-bench-'))
   const loadBefore = loadavg()[0] ?? 0
   try {
-    if (only.size > 1 || !only.has('size')) {
+    if ([...only].some((part) => part !== 'size' && part !== askedFor)) {
       console.error('Building the package …')
       await buildPackage(directory)
     }
@@ -80,6 +83,7 @@ async function bench(only: ReadonlySet<Part>, isQuick: boolean, scratch: string 
       quick: isQuick,
       growth: kernels.flatMap((result) => ('output' in result ? summarise(result.where, result.output) : [])),
       ...(only.has('import') ? { imports: await measureImport(directory, isQuick ? 15 : 60) } : {}),
+      ...(only.has(askedFor) ? { fleet: await benchFleet(isQuick) } : {}),
       sizes: only.has('size') ? await entrySizes() : [],
       leftOut: kernels.flatMap((result) => ('leftOut' in result ? [`${result.where}: ${result.leftOut}`] : [])),
     }

@@ -1,3 +1,5 @@
+import type { FleetBench } from './fleet/index.ts'
+import { fleetGoals } from './fleet/report.ts'
 import type { CaseResult, RunnerOutput, VariantName } from './growth/cases.ts'
 import { variantNames } from './growth/cases.ts'
 import type { ImportCost } from './imports.ts'
@@ -15,6 +17,7 @@ export interface BenchResults {
   readonly growth: readonly GrowthSummary[]
   readonly imports?: ImportCost
   readonly sizes: readonly EntrySize[]
+  readonly fleet?: FleetBench
   /** What could not be measured here, and why. */
   readonly leftOut: readonly string[]
 }
@@ -149,7 +152,7 @@ export interface Goal {
 /** What the project promises. */
 export const limits = { ratio: 1.1, stallRatio: 1, importMilliseconds: 10, coreBytes: 25_000 } as const
 
-export function goalsOf({ growth, imports, sizes }: BenchResults): readonly Goal[] {
+export function goalsOf({ growth, imports, sizes, fleet }: BenchResults): readonly Goal[] {
   const online = growth.filter(({ name }) => name.includes('online'))
   const goals: Goal[] = []
   for (const { name, where, kind, variants } of online) {
@@ -192,6 +195,7 @@ export function goalsOf({ growth, imports, sizes }: BenchResults): readonly Goal
       reached: imports.thirdParty.length === 0,
     })
   }
+  if (fleet !== undefined) goals.push(...fleetGoals(fleet))
   const core = sizes.find(({ entry }) => entry === '.')
   if (core !== undefined) {
     goals.push({

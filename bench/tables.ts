@@ -1,3 +1,4 @@
+import { fleetRows, inFlightRows } from './fleet/report.ts'
 import { type BenchResults, type GrowthSummary, goalsOf, isBusy, kilobytes, type VariantSummary } from './results.ts'
 import type { Spread } from './statistics.ts'
 
@@ -34,7 +35,11 @@ export function report(results: BenchResults): readonly string[] {
   const section = (title: string, body: readonly string[]): void => void lines.push('', title, '', ...body)
   if (results.growth.length > 0)
     section('Growth', [...textTable(growthRows(results.growth)), '', ...methods, ...countingOf(results)])
-  const { imports, sizes } = results
+  const { imports, sizes, fleet } = results
+  if (fleet !== undefined) {
+    section('Fleets of EBS volumes on an emulated EC2, all at once', textTable(fleetRows(fleet)))
+    section('In flight at once, over real connections', textTable(inFlightRows(fleet)))
+  }
   if (imports !== undefined) {
     section('Import of the package root in a fresh process', [
       `bare Node.js ${range(imports.bare)} ms; with the import ${range(imports.withPackage)} ms`,

@@ -13,6 +13,21 @@ export interface Capabilities {
   readonly hostsSeeGrowth: boolean
   /** Requests per second that one scope should see at the most, reads and mutations apart. Left out: not paced. */
   readonly pace?: { readonly read?: Pace; readonly expand?: Pace }
+  /** How a growth under way is followed. Left out: at once, often, and then every five seconds. */
+  readonly poll?: PollCadence
+}
+
+/** How often it is worth looking at a growth under way. Milliseconds. */
+export interface PollCadence {
+  /** From the acceptance of a growth to the first look. */
+  readonly first: number
+  /** The longest interval between the looks at a volume that is followed alone. */
+  readonly cap: number
+  /**
+   * While many volumes of a scope are followed, all of their looks go together, once in this time: the longest that one which is ready waits to be seen. With few it
+   * is shorter, and one alone never waits for others.
+   */
+  readonly window: number
 }
 
 /** A token bucket. */
@@ -21,6 +36,11 @@ export interface Pace {
   readonly burst: number
   /** Requests per second after that. */
   readonly perSecond: number
+  /**
+   * Whether requests that have to wait go in groups as large as the burst instead of one by one: no slower in all, and what is done afterwards (looking at each) is
+   * done for a group at once. Left out: false.
+   */
+  readonly together?: boolean
 }
 
 /** A bound on a volume's size, with where it is known from: a limit without a source cannot be argued with. */
@@ -65,6 +85,10 @@ export interface VolumeState {
   readonly limits?: readonly Limit[]
   /** When the backend allows the next change, where it does not allow one now. */
   readonly nextChangeAt?: Date
+  /** With `failed`: whether a growth may be asked for again as it is. Left out: no. */
+  readonly repeatable?: boolean
+  /** Why the backend allows no further change now, where nobody can say until when. One that is under way and large enough may still be joined. */
+  readonly changeBlockedBy?: string
   /** Whether the backend can grow the volume while it is in use. Left out: it cannot be known before the call. */
   readonly onlineGrowth?: boolean
   /** Everyone that has the volume. Left out: it could not be seen, which is not the same as nobody. */

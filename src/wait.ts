@@ -26,6 +26,10 @@ export interface PollOptions<State> {
   /** Called with every state that was seen, before it is judged. */
   readonly onState?: ((state: State) => void) | undefined
   readonly schedule?: PollSchedule | undefined
+  /** Milliseconds before the first look. Left out: none. */
+  readonly delay?: number | undefined
+  /** Whether `read` waits for its turn by itself at the moment, so that nothing is slept before it. Left out: never. */
+  readonly paced?: (() => boolean) | undefined
   /** When the waiting ends, as `clock.now()` counts; at least one look is made after it. */
   readonly deadline: number
   /** Milliseconds that the look after the deadline may take, so that a request that never answers cannot hold the run. Left out: 30 000. */
@@ -41,7 +45,7 @@ type Look<State> =
   | { readonly kind: 'late' }
 
 /**
- * Looks until the state is the one that is waited for, and returns that state. The first look is made at once; the intervals grow, and each is shortened
+ * Looks until the state is the one that is waited for, and returns that state. The first look is made at once, or after `delay`; the intervals grow, and each is shortened
  * by up to a half at random so that many that began together do not stay together. A failed look's `retryAfter` lengthens the interval. Changes nothing.
  *
  * @throws {VolumeExpansionError} `timeout` with outcome `unknown`, never before a look that began after the deadline; `aborted` with outcome
@@ -50,12 +54,15 @@ type Look<State> =
 export async function pollUntil<State>(options: PollOptions<State>): Promise<State> {
   const { clock, random, deadline, signal, layer } = options
   const { first = 100, factor = 1.6, cap = 5000 } = options.schedule ?? {}
+  const isPaced = (): boolean => options.paced?.() === true
   const meaning = { layer, outcome: 'unknown' } as const
   const begun = clock.now()
   let interval = Math.min(first, cap)
   let seen: { readonly state: State } | undefined
   let failure: VolumeExpansionError | undefined
   let final = begun >= deadline
+  const early = Math.min(options.delay ?? 0, deadline - begun)
+  if (early > 0 && !isPaced()) await abortableSleep(clock, early, signal, meaning)
   for (;;) {
     refuseAborted(signal, meaning)
     const look = await lookOnce(options)
@@ -66,7 +73,7 @@ export async function pollUntil<State>(options: PollOptions<State>): Promise<Sta
       if (options.judge(look.state) === 'done') return look.state
     }
     if (final) throw timeoutError(options, clock.now() - begun, seen, failure)
-    const wanted = Math.max(interval * (1 - random() / 2), failure?.retryAfter ?? 0)
+    const wanted = Math.max(isPaced() ? 0 : interval * (1 - random() / 2), failure?.retryAfter ?? 0)
     interval = Math.min(interval * factor, cap)
     const left = Math.max(deadline - clock.now(), 0)
     // Decided here and not by reading the clock again after the sleep: timers may fire a fraction of a millisecond early.

@@ -14,6 +14,13 @@ export interface BatchingOptions {
    * that is alone never waits: only callers of the same turn of the event loop share its request. Left out: 20.
    */
   readonly window?: number | undefined
+  /**
+   * Milliseconds in which the looks of all who follow a growth go together once, while there are many of them: {@link ReadBatcher.follow}. Left out: a look goes
+   * like any other read.
+   */
+  readonly rhythm?: number | undefined
+  /** How many volumes that wait to be grown are looked at along with those that are followed. Left out: none. */
+  readonly riders?: number | undefined
   /** Requests under way at once; more callers wait and share the next ones. Left out: 8. */
   readonly concurrency?: number | undefined
 }
@@ -31,6 +38,8 @@ interface Slot {
   readonly ref: unknown
   readonly expander: Expander
   readonly callers: Set<Caller>
+  /** `asked`: wanted now. `due`: it waited for the rhythm, and its time has come. `patient`: it waits for the rhythm. */
+  urgency: 'asked' | 'due' | 'patient'
   /** Set once its request is under way. */
   request?: Request
 }
@@ -42,6 +51,10 @@ interface Request {
 
 // How long the scope is taken to be watched by several after two different volumes were asked for: a little more than the longest interval of polls.
 const crowdMemory = 10_000
+// By how much each volume that is followed lengthens the window, up to the declared one: two share one of a tenth of a second, forty one of two.
+const windowPerVolume = 50
+// A round is asked for a little before the window is over, so that its answer is there by then.
+const roundsBeforeWindow = 0.9
 
 /**
  * Turns many reads of single volumes of one scope into few requests. A caller never joins a request that is under way already: what it
@@ -52,8 +65,17 @@ export class ReadBatcher {
   readonly #pacer: Pacer
   readonly #window: number
   readonly #concurrency: number
+  readonly #rhythm: number
+  readonly #mostRiders: number
+  // What the next requests are for.
   readonly #pending = new Map<string, Slot>()
+  // What waits for the next round.
+  readonly #patient = new Map<string, Slot>()
+  readonly #riders = new Map<string, { readonly ref: unknown; readonly expander: Expander }>()
   #underWay = 0
+  #followers = 0
+  #roundAt = Number.NEGATIVE_INFINITY
+  #untilRound: AbortController | undefined
   // Flushes that wait for their window or token, each with what stops it when nobody is left to wait for it.
   #flushing: AbortController | undefined
   #wakeUp: (() => void) | undefined
@@ -66,11 +88,13 @@ export class ReadBatcher {
     this.#pacer = options.pacer
     this.#window = options.window ?? 20
     this.#concurrency = Math.max(1, options.concurrency ?? 8)
+    this.#rhythm = options.rhythm ?? 0
+    this.#mostRiders = options.riders ?? 0
   }
 
   /** Whether nothing is asked for or under way. */
   get idle(): boolean {
-    return this.#pending.size === 0 && this.#underWay === 0
+    return this.#pending.size === 0 && this.#patient.size === 0 && this.#underWay === 0
   }
 
   /**
@@ -80,9 +104,54 @@ export class ReadBatcher {
    * answered with something else than one entry per ref, with another volume's state, or failed with an error that is not the library's
    */
   read(expander: Expander, key: string, ref: unknown, signal?: AbortSignal): Promise<VolumeState> {
+    return this.#join(expander, key, ref, 'asked', signal)
+  }
+
+  /**
+   * A look at a growth under way: like {@link read}, but while {@link sharesRounds} it waits for the round in which all such looks of the scope go together.
+   */
+  follow(expander: Expander, key: string, ref: unknown, signal?: AbortSignal): Promise<VolumeState> {
+    return this.#join(expander, key, ref, this.sharesRounds ? 'patient' : 'asked', signal)
+  }
+
+  /** Counts one more volume that is followed; the returned function takes it back. */
+  enter(): () => void {
+    this.#followers += 1
+    let left = false
+    return () => {
+      if (!left) this.#followers -= 1
+      left = true
+    }
+  }
+
+  /** Whether several volumes are followed in rounds, so that a look waits for the next one. */
+  get sharesRounds(): boolean {
+    return this.#rhythm > 0 && this.#followers > 1
+  }
+
+  /**
+   * Lets a volume that waits to be grown be looked at in rounds that have room for it, at no request of its own: what its provider remembers stays fresh. The
+   * returned function ends that.
+   */
+  ride(expander: Expander, key: string, ref: unknown): () => void {
+    if (this.#mostRiders === 0) return () => {}
+    const rider = { ref, expander }
+    this.#riders.set(key, rider)
+    return () => {
+      if (this.#riders.get(key) === rider) this.#riders.delete(key)
+    }
+  }
+
+  #join(
+    expander: Expander,
+    key: string,
+    ref: unknown,
+    urgency: 'asked' | 'patient',
+    signal: AbortSignal | undefined,
+  ): Promise<VolumeState> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) return reject(abortedError(signal, 'volume', 'unchanged'))
-      const slot = this.#slotFor(expander, key, ref)
+      const slot = this.#slotFor(expander, key, ref, urgency)
       const forget = onAbort(signal, () => {
         slot.callers.delete(caller)
         if (slot.callers.size === 0) this.#abandon(slot)
@@ -103,26 +172,68 @@ export class ReadBatcher {
     })
   }
 
-  #slotFor(expander: Expander, key: string, ref: unknown): Slot {
+  #slotFor(expander: Expander, key: string, ref: unknown, urgency: 'asked' | 'patient'): Slot {
     const now = this.#clock.now()
     if (this.#lastKey !== key && now - this.#lastAskedAt < crowdMemory) this.#crowdedUntil = now + crowdMemory
     this.#lastKey = key
     this.#lastAskedAt = now
-    const waiting = this.#pending.get(key)
-    if (waiting !== undefined) return waiting
-    const slot: Slot = { key, ref, expander, callers: new Set() }
-    this.#pending.set(key, slot)
+    const waiting = this.#pending.get(key) ?? this.#patient.get(key)
+    if (waiting !== undefined) {
+      if (urgency === 'asked') this.#hasten(waiting, 'asked')
+      return waiting
+    }
+    const slot: Slot = { key, ref, expander, callers: new Set(), urgency }
+    if (urgency === 'patient') this.#patient.set(key, slot)
+    else this.#pending.set(key, slot)
     return slot
+  }
+
+  #hasten(slot: Slot, urgency: 'asked' | 'due'): void {
+    slot.urgency = urgency
+    this.#patient.delete(slot.key)
+    this.#pending.set(slot.key, slot)
   }
 
   #abandon(slot: Slot): void {
     if (slot.request === undefined) {
-      this.#pending.delete(slot.key)
-      if (this.#pending.size === 0) this.#flushing?.abort()
+      if (this.#patient.delete(slot.key) && this.#patient.size === 0) this.#untilRound?.abort()
+      if (this.#pending.delete(slot.key) && this.#pending.size === 0) this.#flushing?.abort()
     } else if (slot.request.slots.every((each) => each.callers.size === 0)) slot.request.controller.abort()
   }
 
+  #awaitRound(): void {
+    if (this.#untilRound !== undefined || this.#patient.size === 0) return
+    const round = new AbortController()
+    this.#untilRound = round
+    void this.#untilDue(round.signal)
+      .then(() => {
+        this.#roundAt = this.#clock.now()
+        for (const slot of this.#patient.values()) this.#hasten(slot, 'due')
+      })
+      // Only an abort gets here: everyone left before the round.
+      .catch(() => undefined)
+      .finally(() => {
+        this.#untilRound = undefined
+        this.#schedule()
+      })
+  }
+
+  /** Once in a window; and a whole window after a pause, since what has just begun is not over at once. The window grows with those who come meanwhile. */
+  async #untilDue(signal: AbortSignal): Promise<void> {
+    // Who waits to be grown will be followed soon.
+    const window = (): number =>
+      Math.min(this.#rhythm * roundsBeforeWindow, (this.#followers + this.#riders.size) * windowPerVolume)
+    const begun = this.#clock.now()
+    const from = this.#roundAt + window() > begun ? this.#roundAt : begun
+    for (;;) {
+      const left = from + window() - this.#clock.now()
+      if (left <= 0) return
+      await this.#clock.sleep(Math.max(left, 1), signal)
+    }
+  }
+
   #schedule(): void {
+    this.#awaitRound()
     if (this.#pending.size >= this.#batchSize()) this.#wakeUp?.()
     if (this.#flushing !== undefined || this.#underWay >= this.#concurrency || this.#pending.size === 0) return
     const flushing = new AbortController()
@@ -147,7 +258,9 @@ export class ReadBatcher {
     const full = new Promise<void>((resolve) => {
       this.#wakeUp = resolve
     })
-    const crowded = this.#clock.now() < this.#crowdedUntil && this.#pending.size < this.#batchSize()
+    const isCrowd = this.#clock.now() < this.#crowdedUntil && this.#pending.size < this.#batchSize()
+    // Those that are due have waited for each other already.
+    const crowded = isCrowd && [...this.#pending.values()].some(({ urgency }) => urgency === 'asked')
     if (!crowded || this.#window <= 0) return await new Promise((resolve) => setImmediate(resolve))
     const ended = new AbortController()
     const forget = onAbort(signal, () => ended.abort())
@@ -159,6 +272,10 @@ export class ReadBatcher {
 
   #batchSize(): number {
     const [first] = this.#pending.values()
+    return this.#batchSizeOf(first)
+  }
+
+  #batchSizeOf(first: Slot | undefined): number {
     return Math.max(1, Math.floor(first?.expander.capabilities.readBatch ?? 1))
   }
 
@@ -171,7 +288,12 @@ export class ReadBatcher {
     const request: Request = { controller: new AbortController(), slots }
     for (const slot of slots) slot.request = request
     this.#underWay += 1
-    void this.#ask(first.expander, request, epoch)
+    const riders = slots.every(({ urgency }) => urgency === 'due') ? this.#ridersFor(slots) : []
+    void this.#ask(first.expander, request, riders, epoch)
+      // What riders showed is for the provider's memory alone; a wrong number of entries is judged as it is.
+      .then((outcomes) =>
+        outcomes?.length === slots.length + riders.length ? outcomes.slice(0, slots.length) : outcomes,
+      )
       .then(
         (outcomes) => {
           const throttled = Array.isArray(outcomes) ? outcomes.find(isThrottled) : undefined
@@ -186,9 +308,25 @@ export class ReadBatcher {
       })
   }
 
-  async #ask(expander: Expander, request: Request, epoch: number): Promise<readonly ReadOutcome[]> {
+  #ridersFor(slots: readonly Slot[]): readonly unknown[] {
+    const room = Math.min(this.#mostRiders, this.#batchSizeOf(slots[0]) - slots.length)
+    const aboard = new Set(slots.map(({ key }) => key))
+    const refs: unknown[] = []
+    for (const [key, { ref }] of this.#riders) {
+      if (refs.length >= room) break
+      if (!aboard.has(key)) refs.push(ref)
+    }
+    return refs
+  }
+
+  async #ask(
+    expander: Expander,
+    request: Request,
+    riders: readonly unknown[],
+    epoch: number,
+  ): Promise<readonly ReadOutcome[]> {
     const { signal } = request.controller
-    const refs = request.slots.map((slot) => slot.ref)
+    const refs = [...request.slots.map((slot) => slot.ref), ...riders]
     try {
       return await orAborted(expander.read(refs, { signal }), signal, { layer: 'volume', outcome: 'unchanged' })
     } catch (thrown) {

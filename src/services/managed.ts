@@ -2,6 +2,7 @@ import type { Clock, Random } from '../clock.ts'
 import { asExpansionError, type Outcome, VolumeExpansionError } from '../errors.ts'
 import type { SnapshotState, VolumeExpander, VolumeHandle, VolumeState } from '../expander.ts'
 import type { Bytes } from '../size.ts'
+import type { PollSchedule } from '../wait.ts'
 import { orAborted, refuseAborted } from './abortable.ts'
 import { defaultPause } from './pacing.ts'
 import { retrying } from './retry.ts'
@@ -11,6 +12,8 @@ import { withScope } from './scope.ts'
 export interface ManagedVolume {
   /** The state now, by a request that it may share with other volumes of its scope. */
   read(signal?: AbortSignal): Promise<VolumeState>
+  /** Calls `watch` with the way to look at a growth under way, whose looks are shared with all others that are followed meanwhile. */
+  follow<T>(watch: (looks: Looks) => Promise<T>): Promise<T>
   /** Asks for at least `size` bytes; paced and repeated by error class, with one request id for every try. */
   expand(size: Bytes, signal?: AbortSignal): Promise<void>
   /** Left out: its provider makes none. */
@@ -21,6 +24,17 @@ export interface ManagedSnapshots {
   /** Begins one, paced like a growth and repeated by error class, with one request id for every try. @returns its id */
   create(name: string, signal?: AbortSignal): Promise<string>
   read(id: string, signal?: AbortSignal): Promise<SnapshotState>
+}
+
+/** How a growth is looked at until it is over. */
+export interface Looks {
+  /** The state now, or in the next round that many share. */
+  read(signal?: AbortSignal): Promise<VolumeState>
+  /** Whether the next look waits for such a round. */
+  readonly paced: () => boolean
+  /** Milliseconds before the first look. */
+  readonly delay: number
+  readonly schedule: PollSchedule
 }
 
 export interface ManagedDependencies {
@@ -45,36 +59,66 @@ export function manage(handle: VolumeHandle, dependencies: ManagedDependencies):
     )
   }
 
+  async function follow<T>(watch: (looks: Looks) => Promise<T>): Promise<T> {
+    const { poll } = expander.capabilities
+    return await withScope(clock, expander.name, identity.scope, expander.capabilities, async ({ batcher }) => {
+      const leave = batcher.enter()
+      try {
+        return await watch({
+          read: (signal) =>
+            retrying(() => batcher.follow(expander, identity.key, ref, signal), { clock, random, signal, layer }),
+          paced: () => batcher.sharesRounds,
+          delay: poll?.first ?? 0,
+          schedule: poll === undefined ? {} : { first: poll.first, cap: poll.cap },
+        })
+      } finally {
+        leave()
+      }
+    })
+  }
+
   async function expand(size: Bytes, signal?: AbortSignal): Promise<void> {
     refuseAborted(signal, { layer, outcome: 'unchanged' })
     refuseUnaligned(expander, size)
     const growth = intended?.size === size ? intended : { size, requestId: crypto.randomUUID() }
     intended = growth
     const request = { size, options: handle.options, requestId: growth.requestId, ...(signal && { signal }) }
-    await paced(() => expander.expand(ref, request), signal)
+    // Whoever waits for its turn is looked at along with those that grow.
+    await paced(() => expander.expand(ref, request), signal, true)
     if (intended === growth) intended = undefined
   }
 
-  async function paced<Result>(mutation: () => Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
-    return await withScope(clock, expander.name, identity.scope, expander.capabilities, async ({ expandPacer }) => {
-      let epoch = 0
-      return await retrying(
-        async () => {
-          epoch = await expandPacer.take(signal)
-          return await orAborted(asked(expander, mutation), signal, { layer, outcome: 'unknown' })
-        },
-        {
-          ...{ clock, random, signal, layer },
-          onThrottled: (error) => expandPacer.slowDown(error.retryAfter ?? defaultPause, epoch),
-        },
-      )
-    })
+  async function paced<Result>(
+    mutation: () => Promise<Result>,
+    signal: AbortSignal | undefined,
+    rides = false,
+  ): Promise<Result> {
+    return await withScope(
+      clock,
+      expander.name,
+      identity.scope,
+      expander.capabilities,
+      async ({ batcher, expandPacer }) => {
+        let epoch = 0
+        return await retrying(
+          async () => {
+            const leave = rides ? batcher.ride(expander, identity.key, ref) : undefined
+            epoch = await expandPacer.take(signal).finally(leave)
+            return await orAborted(asked(expander, mutation), signal, { layer, outcome: 'unknown' })
+          },
+          {
+            ...{ clock, random, signal, layer },
+            onThrottled: (error) => expandPacer.slowDown(error.retryAfter ?? defaultPause, epoch),
+          },
+        )
+      },
+    )
   }
 
   const { snapshots } = expander
-  if (snapshots === undefined) return { read, expand }
+  if (snapshots === undefined) return { read, follow, expand }
   return {
-    ...{ read, expand },
+    ...{ read, follow, expand },
     snapshots: {
       async create(name, signal) {
         refuseAborted(signal, { layer, outcome: 'unchanged' })

@@ -7,6 +7,7 @@ import type { Pace } from '../expander.ts'
 const recoveryPerSecond = 1 / 20
 // A scope whose rate nobody declared is limited only after a throttle, and no longer than this after the last one.
 const forgetAfter = 60_000
+const rounding = 1e-9
 // However often a backend throttles, the scope goes on at this part of its rate.
 const slowest = 1 / 64
 
@@ -139,19 +140,28 @@ export class Pacer {
     this.#refill()
     const pause = this.#pausedUntil - this.#clock.now()
     if (pause > 0) return pause
+    const needed =
+      this.#pace?.together === true ? Math.max(1, Math.min(this.#queue.size, Math.floor(this.#burst()))) : 1
     // A hair's breadth below a whole token is a rounding error of the refill; waiting for it would be a timer of no length.
-    return this.#tokens >= 1 - 1e-9 ? 0 : ((1 - this.#tokens) / this.#rate) * 1000
+    return this.#tokens >= needed - rounding ? 0 : ((needed - this.#tokens) / this.#rate) * 1000
+  }
+
+  /** How many may go in this moment. */
+  #room(): number {
+    return this.#pace?.together === true && Number.isFinite(this.#rate) ? Math.floor(this.#tokens + rounding) : 1
   }
 
   #grantReady(): number {
     for (;;) {
       const delay = this.#delay()
       if (delay > 0) return delay
-      const [first] = this.#queue
-      if (first === undefined) return 0
-      if (Number.isFinite(this.#rate)) this.#tokens -= 1
-      this.#count()
-      first.grant()
+      for (let room = this.#room(); room > 0; room -= 1) {
+        const [first] = this.#queue
+        if (first === undefined) return 0
+        if (Number.isFinite(this.#rate)) this.#tokens -= 1
+        this.#count()
+        first.grant()
+      }
     }
   }
 

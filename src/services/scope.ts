@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { Capabilities } from '../expander.ts'
-import { ReadBatcher } from './batching.ts'
+import { type BatchingOptions, ReadBatcher } from './batching.ts'
 import { Pacer } from './pacing.ts'
 
 /** What all callers of one scope of one provider share. */
@@ -54,7 +54,17 @@ export async function withScope<T>(
 function newEntry(clock: Clock, capabilities: Capabilities): Entry {
   const readPacer = new Pacer(capabilities.pace?.read, clock)
   const expandPacer = new Pacer(capabilities.pace?.expand, clock)
-  return { readPacer, expandPacer, batcher: new ReadBatcher({ clock, pacer: readPacer }), active: 0 }
+  return {
+    readPacer,
+    expandPacer,
+    batcher: new ReadBatcher({ clock, pacer: readPacer, ...rhythmOf(capabilities) }),
+    active: 0,
+  }
+}
+
+function rhythmOf({ poll, pace }: Capabilities): Pick<BatchingOptions, 'rhythm' | 'riders'> {
+  const together = pace?.expand?.together === true
+  return { rhythm: poll?.window, riders: together ? Math.floor(pace?.expand?.burst ?? 0) : 0 }
 }
 
 function isForgettable(entry: Entry): boolean {

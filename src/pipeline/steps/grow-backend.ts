@@ -58,25 +58,31 @@ export function growBackend(): Step<object, Context, { readonly backendWillGrow:
 
 function usable(backend: BackendObservation, size: Bytes, services: StepServices): Promise<VolumeState> {
   const { handle, managed } = backend
-  return pollUntil<VolumeState>({
-    what: `${handle.expander.name} to show ${formatSize(size)} for ${handle.identity.label}`,
-    layer: 'volume',
-    provider: handle.expander.name,
-    read: (signal) => managed.read(signal),
-    judge(state) {
-      if (state.phase === 'failed' || state.phase === 'unusable') throw failed(backend, state)
-      return state.phase === 'stable' && state.size >= size ? 'done' : 'waiting'
-    },
-    onState: (state) =>
-      services.progress({
-        native: state.native,
-        size: state.size,
-        ...(state.progress === undefined ? {} : { fraction: state.progress }),
-      }),
-    describe: (state) => `${state.native}, ${formatSize(state.size)}`,
-    deadline: services.clock.now() + services.timeouts.backend,
-    ...services,
-  })
+  let shown = ''
+  return managed.follow(({ read, ...rhythm }) =>
+    pollUntil<VolumeState>({
+      what: `${handle.expander.name} to show ${formatSize(size)} for ${handle.identity.label}`,
+      layer: 'volume',
+      provider: handle.expander.name,
+      read,
+      judge(state) {
+        if (state.phase === 'failed' || state.phase === 'unusable') throw failed(backend, state)
+        return state.phase === 'stable' && state.size >= size ? 'done' : 'waiting'
+      },
+      onState(state) {
+        const { native, size: now, progress } = state
+        // A fleet that looks for minutes would keep thousands of events that say the same.
+        const news = `${native} ${now} ${progress}`
+        if (news === shown) return
+        shown = news
+        services.progress({ native, size: now, ...(progress === undefined ? {} : { fraction: progress }) })
+      },
+      describe: (state) => `${state.native}, ${formatSize(state.size)}`,
+      deadline: services.clock.now() + services.timeouts.backend,
+      ...rhythm,
+      ...services,
+    }),
+  )
 }
 
 function failed({ handle, state: before }: BackendObservation, state: VolumeState): VolumeExpansionError {
@@ -99,7 +105,7 @@ function judged({ handle, state, id }: BackendObservation, after: Bytes): readon
   const found: Finding[] = []
   const block = (code: Finding['code'], message: string, remedy: string): void =>
     void found.push({ code, severity: 'blocker', layer: 'volume', target: id, message, remedy })
-  if (state.phase === 'failed' || state.phase === 'unusable') {
+  if ((state.phase === 'failed' && state.repeatable !== true) || state.phase === 'unusable') {
     block(
       'wrong-state',
       `${label} is ${state.native}, and cannot be grown in that state.`,
@@ -123,6 +129,10 @@ function judged({ handle, state, id }: BackendObservation, after: Bytes): readon
       `${label} may be changed again at ${state.nextChangeAt.toISOString()}.`,
       'Run it again after that.',
     )
+  }
+  const joins = state.phase === 'growing' && state.growingTo !== undefined && after <= state.growingTo
+  if (state.changeBlockedBy !== undefined && !joins) {
+    block('too-soon', `${label} cannot be changed now: ${state.changeBlockedBy}.`, 'Run it again when that is over.')
   }
   if (state.backed !== undefined && after > state.backed) {
     found.push({

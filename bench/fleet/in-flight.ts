@@ -1,0 +1,42 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { esbuild } from '../esbuild.ts'
+
+/** What many growths at once cost the process that waits for them, over real connections. */
+export interface InFlight {
+  readonly count: number
+  readonly succeeded: number
+  /** Bytes of the heap for each, above the idle process, while all are in flight. */
+  readonly bytesEach: number
+  /** Milliseconds by which the event loop was late. */
+  readonly delayP99: number
+  readonly delayMost: number
+  /** Milliseconds of processor time for each, from its request to its report. */
+  readonly cpuEach: number
+}
+
+export async function measureInFlight(count: number): Promise<InFlight> {
+  const emulator = await forked('emulator-process', [`${count}`], [])
+  try {
+    const [url] = (await once(emulator, 'message')) as [string]
+    const measured = await forked('in-flight-process', [`${count}`, url], ['--expose-gc'])
+    const ended = once(measured, 'exit').then(([code]) => {
+      throw new Error(`The measured process ended with ${code}.`)
+    })
+    ended.catch(() => {})
+    const [result] = (await Promise.race([once(measured, 'message'), ended])) as [InFlight]
+    return result
+  } finally {
+    emulator.disconnect()
+  }
+}
+
+/** Built as the package is: what runs sources directly names every function, which costs more memory than the rest. */
+async function forked(name: string, args: readonly string[], options: readonly string[]): Promise<ChildProcess> {
+  const outfile = fileURLToPath(new URL(`../results/${name}.mjs`, import.meta.url))
+  const entryPoints = [fileURLToPath(new URL(`${name}.ts`, import.meta.url))]
+  const target = { platform: 'node', format: 'esm', target: 'node20', external: ['@aws-sdk/*'] }
+  await esbuild().build({ entryPoints, outfile, bundle: true, logLevel: 'error', ...target })
+  return fork(outfile, args, { execArgv: ['--no-warnings', ...options] })
+}

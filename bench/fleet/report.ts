@@ -1,0 +1,56 @@
+import type { Goal } from '../results.ts'
+import type { FleetBench } from './index.ts'
+
+/** What the project promises of a fleet. */
+const fleetLimits = { calls: { 1: 1.2, 2: 1.05 }, bytesEach: 10_000, delayP99: 20 } as const
+
+export function fleetGoals({ fleets, inFlight }: FleetBench): readonly Goal[] {
+  const goals: Goal[] = []
+  const add = (what: string, measured: number, most: number, digits: number): void =>
+    void goals.push({
+      what,
+      limit: most.toFixed(digits),
+      measured: measured.toFixed(digits),
+      reached: measured <= most,
+    })
+  for (const { account, window, callsPerVolume, throttled, bystanderThrottled, latency } of fleets) {
+    const name = `${account}, window ${window} s`
+    if (window === 1 || window === 2)
+      add(`${name}: calls for each volume`, callsPerVolume, fleetLimits.calls[window], 3)
+    if (window === 1 || window === 2) add(`${name}: p99 from ready to reported, s`, latency.p99, window, 2)
+    add(`${name}: throttled, the bystander's and ours`, throttled + bystanderThrottled, 0, 0)
+  }
+  for (const { count, bytesEach, delayP99 } of inFlight) {
+    add(`${count} in flight: bytes for each`, bytesEach, fleetLimits.bytesEach, 0)
+    add(`${count} in flight: p99 of the event loop's delay, ms`, delayP99, fleetLimits.delayP99, 1)
+  }
+  return goals
+}
+
+export function fleetRows({ fleets }: FleetBench): readonly (readonly string[])[] {
+  const head = ['account', 'volumes', 'window', 'calls each', 'throttled', 'bystander', 'p50', 'p99', 'in all']
+  const rows = fleets.map((result) => [
+    result.account,
+    `${result.volumes}`,
+    `${result.window} s`,
+    result.callsPerVolume.toFixed(3),
+    `${result.throttled}`,
+    `${result.bystanderThrottled} of ${result.bystanderCalls}`,
+    `${result.latency.p50.toFixed(2)} s`,
+    `${result.latency.p99.toFixed(2)} s`,
+    `${result.duration.toFixed(0)} s`,
+  ])
+  return [head, ...rows]
+}
+
+export function inFlightRows({ inFlight }: FleetBench): readonly (readonly string[])[] {
+  const head = ['volumes', 'bytes each', 'event loop p99', 'most', 'processor each']
+  const rows = inFlight.map((result) => [
+    `${result.count}`,
+    result.bytesEach.toFixed(0),
+    `${result.delayP99.toFixed(1)} ms`,
+    `${result.delayMost.toFixed(1)} ms`,
+    `${result.cpuEach.toFixed(2)} ms`,
+  ])
+  return [head, ...rows]
+}

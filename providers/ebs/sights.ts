@@ -1,0 +1,205 @@
+import { VolumeExpansionError } from '../../src/errors.ts'
+import type { Ec2Calls, SdkModification, SdkVolume } from './client.ts'
+import { type Ec2ActionName, ec2Error, nativeCode, providerName } from './errors.ts'
+import { isUnderWay, newestOf, type Sight } from './state.ts'
+
+/** The most ids that DescribeVolumes and DescribeVolumesModifications take. */
+const mostIds = 500
+/** The most values that a filter takes. */
+const mostValues = 200
+/** Milliseconds for which what was seen last may stand for what is there, when a modification is about to be asked for. */
+const freshness = 30_000
+
+interface Remembered {
+  readonly sight: Sight
+  readonly at: number
+}
+
+interface Memory {
+  seen?: Remembered
+  /** When the modification began that this process asked for or joined. */
+  awaited?: Date
+}
+
+export type Seen = Sight | VolumeExpansionError
+
+/** What this process sees of the volumes of one scope, with as few calls as possible, and remembers for a short while. */
+export class Sights {
+  readonly calls: Ec2Calls
+  readonly #now: () => number
+  readonly #memory = new Map<string, Memory>()
+  #gathering: { readonly ids: Set<string>; readonly seen: Promise<ReadonlyMap<string, Seen>> } | undefined
+
+  constructor(calls: Ec2Calls, now: () => number = () => performance.now()) {
+    this.calls = calls
+    this.#now = now
+  }
+
+  awaited(id: string): Date | undefined {
+    return this.#memory.get(id)?.awaited
+  }
+
+  /** From now on the failure of this modification is the volume's. */
+  await(id: string, modification: SdkModification | undefined): void {
+    const memory = this.#of(id)
+    if (modification?.StartTime !== undefined) memory.awaited = modification.StartTime
+  }
+
+  /** A modification was accepted just now. */
+  accepted(id: string, modification: SdkModification | undefined): void {
+    this.await(id, modification)
+    const { seen } = this.#of(id)
+    if (seen === undefined || modification === undefined) {
+      this.forget(id)
+      return
+    }
+    const starts =
+      modification.StartTime === undefined ? seen.sight.starts : [...seen.sight.starts, modification.StartTime]
+    this.#of(id).seen = { sight: { ...seen.sight, newest: modification, starts }, at: this.#now() }
+  }
+
+  /** What was seen is no longer to be relied on. */
+  forget(id: string): void {
+    const memory = this.#memory.get(id)
+    if (memory !== undefined) delete memory.seen
+  }
+
+  #of(id: string): Memory {
+    const memory = this.#memory.get(id) ?? {}
+    this.#memory.set(id, memory)
+    return memory
+  }
+
+  /** What was seen a short while ago, or is there now; looks of the same moment are one. */
+  async recent(id: string): Promise<Seen> {
+    const seen = this.#memory.get(id)?.seen
+    if (seen !== undefined && this.#now() - seen.at <= freshness) return seen.sight
+    return await this.now(id)
+  }
+
+  /** What is there now; looks of the same moment are one. It has no signal, since others may wait for it too. */
+  async now(id: string): Promise<Seen> {
+    if (this.#gathering === undefined) {
+      const ids = new Set<string>()
+      const seen = new Promise((resolve) => setImmediate(resolve)).then(() => {
+        this.#gathering = undefined
+        return this.look([...ids])
+      })
+      this.#gathering = { ids, seen }
+    }
+    const { ids, seen } = this.#gathering
+    ids.add(id)
+    return (await seen).get(id) ?? missing(id)
+  }
+
+  /**
+   * Looks at volumes. Of those whose modification is known to be under way only the modification is looked at, and the volume itself when that has come further: a
+   * round of looks at many is one call until some are ready, and two then.
+   */
+  async look(ids: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, Seen>> {
+    const followed = ids.filter((id) => isUnderWay(this.#memory.get(id)?.seen?.sight.newest))
+    const known = new Set(followed)
+    const others = ids.filter((id) => !known.has(id))
+    const looking = followed.length === 0 ? this.#volumes(others, signal) : undefined
+    looking?.catch(() => {})
+    const modifications = await this.#modifications(followed, others, signal)
+    const unchanged = new Set(followed.filter((id) => isUnderWay(newestOf(modifications.get(id) ?? []))))
+    const volumes = await (looking ??
+      this.#volumes(
+        ids.filter((id) => !unchanged.has(id)),
+        signal,
+      ))
+    const at = this.#now()
+    return new Map(
+      ids.map((id): [string, Seen] => {
+        const volume = volumes.get(id) ?? (unchanged.has(id) ? this.#memory.get(id)?.seen?.sight.volume : undefined)
+        if (volume === undefined) {
+          this.#memory.delete(id)
+          return [id, missing(id)]
+        }
+        const history = modifications.get(id) ?? []
+        const starts = history.flatMap(({ StartTime }) => (StartTime === undefined ? [] : [StartTime]))
+        const sight = { volume, newest: newestOf(history), starts }
+        this.#of(id).seen = { sight, at }
+        return [id, sight]
+      }),
+    )
+  }
+
+  /** Ids cost the fewest calls; when one of them is missing, which fails such a call, a filter leaves it out. */
+  async #volumes(ids: readonly string[], signal: AbortSignal | undefined): Promise<ReadonlyMap<string, SdkVolume>> {
+    const some = async (part: readonly string[]): Promise<readonly SdkVolume[]> => {
+      try {
+        return await this.calls.volumesByIds(part, signal)
+      } catch (thrown) {
+        if (!nativeCode(thrown).startsWith('InvalidVolume')) throw thrown
+        return await inParts(part, mostValues, (values) => this.calls.volumesByFilter(values, signal))
+      }
+    }
+    const found = await named('DescribeVolumes', ids, signal, () => inParts(ids, mostIds, some))
+    return new Map(found.flatMap((volume) => (volume.VolumeId === undefined ? [] : [[volume.VolumeId, volume]])))
+  }
+
+  /** One id that was never modified fails a call with ids; a filter leaves it out, and takes fewer. */
+  async #modifications(
+    followed: readonly string[],
+    others: readonly string[],
+    signal: AbortSignal | undefined,
+  ): Promise<ReadonlyMap<string, readonly SdkModification[]>> {
+    const filtered = (ids: readonly string[]): Promise<readonly SdkModification[]> =>
+      inParts(ids, mostValues, (values) => this.calls.modificationsByFilter(values, signal))
+    const some = async (part: readonly string[]): Promise<readonly SdkModification[]> => {
+      try {
+        return await this.calls.modificationsByIds(part, signal)
+      } catch (thrown) {
+        if (!nativeCode(thrown).startsWith('InvalidVolume')) throw thrown
+        return await filtered(part)
+      }
+    }
+    const all = [...followed, ...others]
+    const found = await named('DescribeVolumesModifications', all, signal, async () => {
+      if (all.length <= mostValues) return await filtered(all)
+      return (await Promise.all([inParts(followed, mostIds, some), filtered(others)])).flat()
+    })
+    const byId = new Map<string, SdkModification[]>()
+    for (const modification of found) {
+      const { VolumeId: id = '' } = modification
+      const list = byId.get(id) ?? []
+      byId.set(id, list)
+      list.push(modification)
+    }
+    return byId
+  }
+}
+
+async function inParts<Item>(
+  ids: readonly string[],
+  most: number,
+  call: (part: readonly string[]) => Promise<readonly Item[]>,
+): Promise<readonly Item[]> {
+  const parts: (readonly string[])[] = []
+  for (let start = 0; start < ids.length; start += most) parts.push(ids.slice(start, start + most))
+  return (await Promise.all(parts.map(call))).flat()
+}
+
+async function named<Result>(
+  action: Ec2ActionName,
+  ids: readonly string[],
+  signal: AbortSignal | undefined,
+  call: () => Promise<Result>,
+): Promise<Result> {
+  const [first = 'no volume'] = ids
+  const about = ids.length > 1 ? `${first} and ${ids.length - 1} more` : first
+  try {
+    return await call()
+  } catch (thrown) {
+    throw ec2Error(thrown, action, about, signal)
+  }
+}
+
+function missing(id: string): VolumeExpansionError {
+  return new VolumeExpansionError('not-found', `There is no EBS volume ${id} in this region.`, {
+    ...{ layer: 'volume', provider: providerName, outcome: 'unchanged' },
+    remedy: 'Check the id, the region and the account.',
+  })
+}
