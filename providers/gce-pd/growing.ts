@@ -25,7 +25,7 @@ export async function grow(
   options: GcePdOptions | undefined,
   growing: Growing,
 ): Promise<void> {
-  const { api, memory, signal } = growing
+  const { memory, signal } = growing
   const sizeGb = (size + GiB - 1n) / GiB
   const key = keyOf(name)
   const own = memory.begun.get(key)
@@ -38,7 +38,9 @@ export async function grow(
   try {
     await begin(name, disk, sizeGb, performanceFor(disk, sizeGb, options), growing)
   } catch (thrown) {
-    if (!(thrown instanceof VolumeExpansionError) || thrown.code !== 'invalid-request') throw thrown
+    if (!(thrown instanceof VolumeExpansionError)) throw thrown
+    if (thrown.code === 'conflicting-change') throw await afterOther(name, thrown, growing)
+    if (thrown.code !== 'invalid-request') throw thrown
     const now = await read(name, growing)
     // Another tool has made it as large meanwhile.
     if (now.sizeGb >= sizeGb) return
@@ -48,6 +50,23 @@ export async function grow(
     if (again === undefined || same(again, performanceFor(disk, sizeGb, options))) throw judged(thrown)
     await begin(name, now, sizeGb, again, growing)
   }
+}
+
+/** Milliseconds that one try waits for somebody else's change at the most. */
+const longestWait = 20_000
+
+/**
+ * Another change is under way, perhaps one of ours whose answer was lost, and its size is nowhere to be read: it is waited for, and what is then still missing is asked
+ * for by the next try.
+ */
+async function afterOther(
+  name: DiskName,
+  error: VolumeExpansionError,
+  { api, signal }: Growing,
+): Promise<VolumeExpansionError> {
+  const change = (await api.running(signal)).get(keyOf(name))
+  const ended = change === undefined ? undefined : await api.wait(change.name, longestWait, signal)
+  return ended?.status === 'DONE' ? error.with({ retryAfter: 0 }) : error
 }
 
 /** A refusal of the size for its type's sake has a code of its own. */

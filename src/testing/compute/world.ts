@@ -416,9 +416,8 @@ export class World {
       ...{ method, disk: target, operation: operation.name, at: clock.now(), ...asked },
       ...(requestId === undefined ? {} : { requestId }),
     })
-    const accepted = this.#operationResource(operation)
     this.#settle()
-    return accepted
+    return this.#operationResource(operation)
   }
 
   /** The same requestId is the same request: it is answered with the operation that it began (the `requestId` parameter in the API reference). */
