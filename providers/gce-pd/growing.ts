@@ -99,6 +99,7 @@ async function begin(
   const id = intent === requestId && spent === 0 ? requestId : derivedId(`${intent}:${spent}`)
   const operation = await api.grow(name.disk, sizeGb, performance, id, signal)
   if (operation === undefined) throw noOperation(name)
+  if (operation.target !== keyOf(name)) throw elsewhere(name, operation)
   if (operation.error !== undefined) {
     memory.spent.set(intent, spent + 1)
     throw failed(name, operation.error)
@@ -129,6 +130,18 @@ function noOperation(name: DiskName): VolumeExpansionError {
     {
       ...{ layer: 'volume', provider: providerName, outcome: 'unknown', retryable: true },
       remedy: 'See what stands between here and Compute Engine, and run it again: it observes first.',
+    },
+  )
+}
+
+/** Two requests with one id: the service answered with what the other one had begun. */
+function elsewhere(name: DiskName, { target }: NativeOperation): VolumeExpansionError {
+  return new VolumeExpansionError(
+    'conflicting-change',
+    `The growth of ${whatIs(name)} was taken for an earlier request, which changes ${target}.`,
+    {
+      ...{ layer: 'volume', provider: providerName, outcome: 'unchanged' },
+      remedy: 'Run it again, which makes a request with an id of its own.',
     },
   )
 }

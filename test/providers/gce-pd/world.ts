@@ -78,7 +78,7 @@ export async function worldOf({ token = () => 'token', date, ...options }: World
     for (;;) {
       await clock.settle()
       if (settled) return await promise
-      if (inFlight === emulator.waiting) await clock.advance(25)
+      if (inFlight === emulator.waiting) await clock.advance(100)
       else await new Promise((resolve) => setImmediate(resolve))
     }
   }
