@@ -533,7 +533,7 @@ export class World {
   }
 }
 
-export function diskKey(place: Place, name: string): string {
+function diskKey(place: Place, name: string): string {
   return `${placePath(place)}/disks/${name}`
 }
 

@@ -9,7 +9,7 @@ import { type ComputeEmulator, type ComputeOptions, startCompute } from '../../.
 import { seededRandom, type VirtualClock, virtualClock } from '../../../src/testing/index.ts'
 
 export const zone = 'europe-west1-b'
-export const project = 'test-project'
+const project = 'test-project'
 export const d1: string = `zones/${zone}/disks/d1`
 
 /** An emulator on a virtual clock, and the provider that speaks to it over real connections. */
