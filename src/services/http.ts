@@ -92,6 +92,8 @@ export function httpClient(options: HttpClientOptions): HttpClient {
       }
       request.once('socket', (socket) => {
         connected = !socket.connecting
+        // A kept connection never connects again: a listener for that would stay on it for ever.
+        if (connected) return
         // Over TLS nothing of the request is sent before the server has shown who it is.
         socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => {
           connected = true

@@ -1,0 +1,94 @@
+import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { gcePd } from '../../../providers/gce-pd/index.ts'
+import { expand } from '../../../src/index.ts'
+import { type ComputeEmulator, startCompute } from '../../../src/testing/compute/index.ts'
+import type { OfficialClients } from '../../testing/compute/official-client.ts'
+import { failureOf, zone } from './world.ts'
+
+// The official client takes seconds to load, and much longer on a busy machine.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 })
+
+let connect: (port: number, project: string) => OfficialClients
+beforeAll(async () => {
+  connect = (await import('../../testing/compute/official-client.ts')).officialClients
+})
+
+const emulators: ComputeEmulator[] = []
+afterEach(async () => {
+  for (const emulator of emulators.splice(0)) await emulator.stop()
+})
+
+async function made(): Promise<ComputeEmulator> {
+  const emulator = await startCompute({
+    operationTime: 50,
+    disks: [
+      { name: 'd1', zone, sizeGb: 10, attachments: [{ instance: 'vm' }] },
+      { name: 'd2', zone, sizeGb: 10 },
+      { name: 'h1', zone, sizeGb: 4, type: 'hyperdisk-balanced' },
+      { name: 'r1', region: 'europe-west1', sizeGb: 200 },
+    ],
+  })
+  emulators.push(emulator)
+  return emulator
+}
+
+describe('through @google-cloud/compute', () => {
+  test('disks, Hyperdisks and regional disks grow, with one change each', async () => {
+    const emulator = await made()
+    const { project } = emulator
+    const provider = gcePd({ project, client: connect(emulator.port, project) })
+    const growing = [
+      [{ zone, disk: 'd1' }, '20Gi'],
+      [{ zone, disk: 'd2' }, '20Gi'],
+      [{ zone, disk: 'h1' }, '20Gi'],
+      [{ region: 'europe-west1', disk: 'r1' }, '300Gi'],
+    ] as const
+    await Promise.all(growing.map(([ref, to]) => expand({ volume: provider.volume(ref), to })))
+    const sizes = [
+      `zones/${zone}/disks/d1`,
+      `zones/${zone}/disks/d2`,
+      `zones/${zone}/disks/h1`,
+      'regions/europe-west1/disks/r1',
+    ]
+    expect(sizes.map((disk) => emulator.sizeOf(disk))).toEqual([20, 20, 20, 300])
+    expect(emulator.mutations).toHaveLength(4)
+  })
+
+  test('its failures have our codes', async () => {
+    const emulator = await made()
+    const { project } = emulator
+    const volume = gcePd({ project, client: connect(emulator.port, project) }).volume({ zone, disk: 'd1' })
+    emulator.faults.add('disks.resize', { kind: 'operation-error', code: 'QUOTA_EXCEEDED' })
+    expect(await failureOf(expand({ volume, to: '20Gi' }))).toMatchObject({
+      code: 'quota-exceeded',
+      outcome: 'unchanged',
+    })
+    emulator.faults.add('disks.resize', { kind: 'lost-answer' })
+    await expand({ volume, to: '30Gi' })
+    expect(emulator.mutations.map(({ sizeGb }) => sizeGb)).toEqual([20, 30])
+    emulator.deny('compute.disks.resize')
+    expect(await failureOf(expand({ volume, to: '40Gi' }))).toMatchObject({
+      code: 'permission-denied',
+      outcome: 'unchanged',
+    })
+    emulator.removeDisk(`zones/${zone}/disks/d1`)
+    expect(await failureOf(expand({ volume, to: '40Gi' }))).toMatchObject({ code: 'not-found' })
+  })
+
+  test('a client that was not given is named', async () => {
+    const emulator = await made()
+    const { disks } = connect(emulator.port, emulator.project)
+    const volume = gcePd({ project: emulator.project, client: { disks } }).volume({ zone, disk: 'd1' })
+    const error = await failureOf(expand({ volume, to: '20Gi' }))
+    expect(error).toMatchObject({ code: 'tool-missing', remedy: expect.stringContaining('zoneOperations') })
+  })
+})
+
+test('the provider’s own client, through the factory', async () => {
+  const emulator = await made()
+  const settings = { project: emulator.project, endpoint: emulator.url, credentials: () => 'token' }
+  await expand({ volume: gcePd(settings).volume(`projects/${emulator.project}/zones/${zone}/disks/d1`), to: '20Gi' })
+  expect(emulator.sizeOf(`zones/${zone}/disks/d1`)).toBe(20)
+  expect(gcePd(settings).volume({ zone, disk: 'd1' }).label).toBe(`test-project/zones/${zone}/disks/d1`)
+  expect(() => gcePd({ project: '' })).toThrow(TypeError)
+})
