@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { bytes, formatSize, parseSize } from '../../src/size.ts'
 import { CephLab } from './ceph/ceph.ts'
+import { CinderLab } from './cinder/cinder.ts'
 import { Guest, partName, resize, sizeOf } from './node/guest.ts'
 import { stopPart } from './part.ts'
 import { labDirectory, Register } from './register.ts'
@@ -16,6 +17,7 @@ const usage = `The lab starts and stops the real parts that tests run against.
   npm run lab -- up node                                boots a Debian machine with disks that can be grown, and says how to reach it
       --memory MIB            of the guest; 768 unless said
   npm run lab -- up ceph                                starts a cluster of Ceph with one of each daemon, and says how to reach it
+  npm run lab -- up cinder                              starts Keystone and Cinder, also on a Ceph that is up, and says how to reach them
   npm run lab -- disk NAME SIZE                         grows a disk of the node, or plugs in an empty one; SIZE as in 2Gi
       --bus virtio|scsi       for a new one; virtio unless said
   npm run lab -- status                                 what runs, and on which ports
@@ -62,7 +64,9 @@ async function up(args: string[]): Promise<number> {
     options: { memory: { type: 'string', default: '768' } },
   })
   if (positionals.length === 1 && positionals[0] === 'ceph') return upCeph()
-  if (positionals.length !== 1 || positionals[0] !== partName) throw new Error('Which part? There are: node, ceph')
+  if (positionals.length === 1 && positionals[0] === 'cinder') return upCinder()
+  if (positionals.length !== 1 || positionals[0] !== partName)
+    throw new Error('Which part? There are: node, ceph, cinder')
   const { part } = await Guest.start({ memory: positive('memory', values.memory), lasting: true })
   console.log(`The node is up (pid ${part.pid}). As root, admin (sudo without a password), deputy or visitor:
   ssh -F ${join(part.directory, 'ssh_config')} node
@@ -75,6 +79,19 @@ async function upCeph(): Promise<number> {
   console.log(`Ceph is up. Its commands, as client.admin, client.cinder or client.reader:
   rbd -c ${conf} --id cinder ls volumes
 Its dashboard is ${dashboard.url}, user ${dashboard.username}, password ${dashboard.password}. It is gone after: npm run lab -- down ceph`)
+  return 0
+}
+
+async function upCinder(): Promise<number> {
+  const ceph = (await CephLab.find()).find(({ owner }) => owner === undefined)
+  const lab = await CinderLab.start({ lasting: true, ...(ceph === undefined ? {} : { ceph }) })
+  const { credentials } = await lab.project()
+  const { authUrl, username, password, projectName } = credentials
+  console.log(`Cinder is up, with the backends ${lab.backends.join(' and ')}. As a member of a project, without Nova:
+  export OS_AUTH_URL=${authUrl} OS_USERNAME=${username} OS_PASSWORD=${password} OS_PROJECT_NAME=${projectName} \\
+    OS_USER_DOMAIN_NAME=Default OS_PROJECT_DOMAIN_NAME=Default OS_IDENTITY_API_VERSION=3
+  openstack volume create --size 1 data
+The administrator is admin with the password ${lab.admin.credentials.password}. It is gone after: npm run lab -- down cinder`)
   return 0
 }
 
