@@ -53,11 +53,15 @@ function meaningOf(answer: BlockStorageAnswer, said: string, changes: boolean): 
     case 400:
       return badRequest(said)
     case 401:
-      return { code: 'authentication-failed', remedy: 'Check the credentials, and whether they were revoked or expired.' }
+      return {
+        code: 'authentication-failed',
+        remedy: 'Check the credentials, and whether they were revoked or expired.',
+      }
     case 403:
       return {
         code: 'permission-denied',
-        remedy: 'Use credentials with the role member in the volume’s project, or ask an administrator which policy forbids it.',
+        remedy:
+          'Use credentials with the role member in the volume’s project, or ask an administrator which policy forbids it.',
       }
     case 404:
       return {
@@ -94,7 +98,8 @@ function badRequest(said: string): Meaning {
   if (/malformed request url/i.test(said)) {
     return {
       code: 'invalid-request',
-      remedy: 'The endpoint is that of another project than the credentials: leave it out, or give the one of their project.',
+      remedy:
+        'The endpoint is that of another project than the credentials: leave it out, or give the one of their project.',
     }
   }
   // The bound of a volume type (provisioning:max_vol_size).
@@ -128,7 +133,8 @@ function ownFailure(status: number, changes: boolean): Meaning {
     retryable: true,
     // A service in between that had nobody to pass it on to has changed nothing; any other failure may have come after the change.
     outcome: changes && status !== 503 ? 'unknown' : 'unchanged',
-    remedy: 'See whether the API and the services behind it run (openstack volume service list). Run it again: it observes first.',
+    remedy:
+      'See whether the API and the services behind it run (openstack volume service list). Run it again: it observes first.',
   }
 }
 

@@ -25,7 +25,10 @@ export function systemSurroundings(): Surroundings {
       } catch (error) {
         const code = error instanceof Error && 'code' in error ? error.code : undefined
         if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
-        throw misconfigured(`${path} cannot be read (${String(code)}).`, 'Make it readable for this user, or name another file.')
+        throw misconfigured(
+          `${path} cannot be read (${String(code)}).`,
+          'Make it readable for this user, or name another file.',
+        )
       }
     },
   }
@@ -117,7 +120,9 @@ function candidates(kind: Kind, { env, cwd, home }: Surroundings): readonly stri
   const clouds = textOf(env[variables.clouds])
   const beside = kind === 'clouds' || clouds === undefined ? [] : [dirname(clouds)]
   const directories = [...beside, cwd, join(config, 'openstack'), '/etc/openstack']
-  const usual = directories.flatMap((directory) => ['yaml', 'yml', 'json'].map((end) => join(directory, `${kind}.${end}`)))
+  const usual = directories.flatMap((directory) =>
+    ['yaml', 'yml', 'json'].map((end) => join(directory, `${kind}.${end}`)),
+  )
   return named === undefined ? usual : [named, ...usual]
 }
 
@@ -133,7 +138,8 @@ function contentOf(path: string, text: string): Fields {
 
 function noFile(wanted: string | undefined, surroundings: Surroundings): Error {
   const places = [...new Set(candidates('clouds', surroundings).map((path) => dirname(path)))].join(', ')
-  const cloud = wanted === undefined ? 'Nothing says which cloud to use' : `The cloud ${JSON.stringify(wanted)} is nowhere`
+  const cloud =
+    wanted === undefined ? 'Nothing says which cloud to use' : `The cloud ${JSON.stringify(wanted)} is nowhere`
   return misconfigured(
     `${cloud}: there is no clouds.yaml in ${places}, and no OS_AUTH_URL.`,
     'Give the option `auth`, set the OS_* variables, or write a clouds.yaml.',

@@ -60,7 +60,9 @@ export function settingsOf(options: CinderOptions, surroundings: Surroundings): 
   const token = textOf(auth['token'])
   const common = {
     source,
-    interface: interfaceOf(options.interface ?? textOf(fields['interface']) ?? textOf(fields['endpoint_type']) ?? 'public'),
+    interface: interfaceOf(
+      options.interface ?? textOf(fields['interface']) ?? textOf(fields['endpoint_type']) ?? 'public',
+    ),
     tls: tlsOf(fields, surroundings),
     ...(region === undefined ? {} : { region }),
     ...(endpoint === undefined ? {} : { endpoint }),
@@ -69,7 +71,11 @@ export function settingsOf(options: CinderOptions, surroundings: Surroundings): 
     return { ...common, authUrl: '', credentials: { kind: 'ready-token', token, endpoint } }
   }
   if (authUrl === undefined) throw missing('the address of Keystone (auth_url)', source)
-  return { ...common, authUrl: versioned(authUrl), credentials: credentialsOf(auth, textOf(fields['auth_type']), source) }
+  return {
+    ...common,
+    authUrl: versioned(authUrl),
+    credentials: credentialsOf(auth, textOf(fields['auth_type']), source),
+  }
 }
 
 function snakeCased(auth: CinderAuth): Fields {
@@ -126,7 +132,8 @@ function credentialsOf(auth: Fields, type: string | undefined, source: string): 
       const id = textOf(auth['application_credential_id'])
       if (id !== undefined) return { kind, id, secret }
       const user = optionallyNamed(auth, 'user')
-      if (user === undefined) throw missing('the user of the application credential, which has a name and no id,', source)
+      if (user === undefined)
+        throw missing('the user of the application credential, which has a name and no id,', source)
       return { kind, name: needed(auth, 'application_credential_name', source), user, secret }
     }
     default:
@@ -145,7 +152,10 @@ function guessed(auth: Fields, source: string): Credentials['kind'] {
   if (first === undefined) throw missing('a password, an application_credential_secret or a token', source)
   // openstacksdk, too, needs to be told by auth_type which of two it is to use.
   if (second !== undefined) {
-    throw misconfigured(`${source} has both ${first[0]} and ${second[0]}.`, 'Say by auth_type which one counts, or remove one.')
+    throw misconfigured(
+      `${source} has both ${first[0]} and ${second[0]}.`,
+      'Say by auth_type which one counts, or remove one.',
+    )
   }
   return first[1]
 }
@@ -154,7 +164,10 @@ function refuseOtherScopes(auth: Fields, source: string): void {
   const scope = ['system_scope', 'domain_id', 'domain_name'].find((key) => textOf(auth[key]) !== undefined)
   // A domain beside a project is an old way to name the domain of both.
   if (scope === undefined || (scope !== 'system_scope' && hasProject(auth))) return
-  throw misconfigured(`${source} asks for a token of another scope than a project (${scope}).`, 'Name the project of the volume.')
+  throw misconfigured(
+    `${source} asks for a token of another scope than a project (${scope}).`,
+    'Name the project of the volume.',
+  )
 }
 
 function hasProject(auth: Fields): boolean {
@@ -180,14 +193,20 @@ function needed(auth: Fields, key: string, source: string): string {
 }
 
 function missing(what: string, source: string): Error {
-  return misconfigured(`${source} lack${source === 'the options' || source.endsWith('variables') ? '' : 's'} ${what}.`, 'Add it.')
+  return misconfigured(
+    `${source} lack${source === 'the options' || source.endsWith('variables') ? '' : 's'} ${what}.`,
+    'Add it.',
+  )
 }
 
 /** Keystone's address with its version, whatever of it was written down. */
 function versioned(authUrl: string): string {
   const trimmed = authUrl.replace(/\/+$/, '')
   if (!URL.canParse(trimmed)) {
-    throw misconfigured('The address of Keystone (auth_url) is no URL.', 'Write it with its scheme, such as https://host:5000/v3.')
+    throw misconfigured(
+      'The address of Keystone (auth_url) is no URL.',
+      'Write it with its scheme, such as https://host:5000/v3.',
+    )
   }
   if (/\/v3$/.test(trimmed)) return trimmed
   return `${trimmed.replace(/\/v2\.0$/, '')}/v3`
@@ -198,9 +217,14 @@ function regionOf(fields: Fields, source: string): string | undefined {
   if (name !== undefined) return name
   const { regions } = fields
   if (!Array.isArray(regions)) return undefined
-  const names = regions.map((region: unknown) => textOf(region) ?? textOf(fieldsOf(region)['name'])).filter((text) => text !== undefined)
+  const names = regions
+    .map((region: unknown) => textOf(region) ?? textOf(fieldsOf(region)['name']))
+    .filter((text) => text !== undefined)
   if (names.length <= 1) return names[0]
-  throw misconfigured(`${source} has several regions: ${names.join(', ')}.`, 'Name one by the option `region` or by region_name.')
+  throw misconfigured(
+    `${source} has several regions: ${names.join(', ')}.`,
+    'Name one by the option `region` or by region_name.',
+  )
 }
 
 function interfaceOf(text: string): Interface {

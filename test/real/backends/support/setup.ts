@@ -1,5 +1,6 @@
 import type { TestProject } from 'vitest/node'
 import { CephLab } from '../../../lab/ceph/ceph.ts'
+import { CinderLab } from '../../../lab/cinder/cinder.ts'
 import { startTicksOf } from '../../../lab/register.ts'
 
 declare module 'vitest' {
@@ -14,10 +15,10 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   const owner = `${process.pid} ${await startTicksOf(process.pid)}`
   project.provide('labOwner', owner)
   // What a run that was killed has left behind.
-  for (const lab of await CephLab.find())
+  for (const lab of [...(await CinderLab.find()), ...(await CephLab.find())])
     if (lab.owner !== undefined && !(await isLivingOwner(lab.owner))) await lab.stop()
   return async () => {
-    for (const lab of await CephLab.find(owner)) await lab.stop()
+    for (const lab of [...(await CinderLab.find(owner)), ...(await CephLab.find(owner))]) await lab.stop()
   }
 }
 
