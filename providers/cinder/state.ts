@@ -82,7 +82,7 @@ function gibibytes(count: number): Bytes {
   return bytes(BigInt(count) * GiB)
 }
 
-// Times in Cinder's database are whole seconds.
+// Milliseconds: times in Cinder's database are whole seconds, and of more than one machine.
 const rounding = 2000
 
 function isAbout({ at, requestId }: GrowthMessage, asked: Asked): boolean {
@@ -148,7 +148,8 @@ function passingFindings(key: string, volume: Fields, { message, asked }: Circum
   if (statusOf(volume) !== 'in-use' || message?.code !== messageCodes.notPassedOn) return []
   const changed = timeOf(volume['updated_at'])
   const own = message.requestId !== undefined && message.requestId === asked?.requestId
-  if (!own && changed !== undefined && message.at < changed - rounding) return []
+  // Both times are of cinder-volume's clock.
+  if (!own && changed !== undefined && message.at < changed) return []
   const untold = listOf(volume['attachments']).filter(
     (attachment) => (timeOf(attachment['attached_at']) ?? 0) <= message.at,
   )

@@ -92,6 +92,8 @@ export function httpClient(options: HttpClientOptions): HttpClient {
       }
       request.once('socket', (socket) => {
         connected = !socket.connecting
+        // A connection that is used again has nothing left to tell, and would collect listeners.
+        if (connected) return
         // Over TLS nothing of the request is sent before the server has shown who it is.
         socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => {
           connected = true

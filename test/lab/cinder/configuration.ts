@@ -25,6 +25,10 @@ key_repository = ${directory}/fernet
 key_repository = ${directory}/credential
 [oslo_policy]
 policy_dirs = ${directory}/policy.d
+# Cinder has every token checked; within one process that is safe to remember.
+[cache]
+enabled = true
+backend = dogpile.cache.memory
 `
 }
 

@@ -87,6 +87,8 @@ export interface CountedCall {
 export interface Counted extends Shared {
   readonly expander: VolumeExpander<CinderRef>
   readonly calls: CountedCall[]
+  /** The tokens that Keystone gave. */
+  readonly tokens: string[]
 }
 
 export function counted(
@@ -94,10 +96,13 @@ export function counted(
   change?: (request: BlockStorageRequest) => BlockStorageRequest,
 ): Counted {
   const calls: CountedCall[] = []
+  const tokens: string[] = []
   const inner = httpClient({ provider: 'cinder' })
   const http: HttpClient = {
     async send(request: HttpRequest): Promise<HttpAnswer> {
       const answer = await inner.send(request)
+      const token = answer.headers['x-subject-token']
+      if (typeof token === 'string') tokens.push(token)
       const { pathname, search } = new URL(request.url)
       const path = `${pathname.replace(/^\/v3\/[0-9a-f]{32}/, '')}${search}`
       calls.push({ method: request.method, path, status: answer.status, bytes: answer.text.length })
@@ -110,7 +115,7 @@ export function counted(
     send: (request): Promise<BlockStorageAnswer> => session.send(change === undefined ? request : change(request)),
   }
   const shared = { api: new CinderApi(client), memory: new Memory(), scope: `test ${crypto.randomUUID()}` }
-  return { ...shared, expander: cinderExpander(shared), calls }
+  return { ...shared, expander: cinderExpander(shared), calls, tokens }
 }
 
 export async function stateOf(expander: VolumeExpander<CinderRef>, ref: CinderRef): Promise<VolumeState> {
