@@ -1,6 +1,7 @@
 import { abortedError, VolumeExpansionError } from '../../src/errors.ts'
 import { formatSize, GiB } from '../../src/size.ts'
 import { failure, headerOf, refusedBy } from './errors.ts'
+import { Gate } from './gate.ts'
 import { type Fields, fieldsOf, listOf, textOf, timeOf } from './json.ts'
 import type { BlockStorageAnswer, BlockStorageClient, BlockStorageRequest } from './options.ts'
 
@@ -13,6 +14,9 @@ export const microversions = {
   snapshotsWithoutForce: 66,
   newest: 70,
 } as const
+
+/** Growths that are asked for at once; a Cinder of its usual setup answers several in a second. */
+const growthsAtOnce = 8
 
 /** A growth that Cinder accepted. */
 export interface Accepted {
@@ -48,6 +52,7 @@ interface Call {
 /** The calls of Cinder's API (docs.openstack.org/api-ref/block-storage/v3). Every one rejects with a `VolumeExpansionError`. */
 export class CinderApi {
   readonly #client: BlockStorageClient
+  readonly #growths = new Gate(growthsAtOnce)
   #version: Promise<number> | undefined
 
   constructor(client: BlockStorageClient) {
@@ -82,10 +87,11 @@ export class CinderApi {
 
   /** Asks for exactly `gibibytes`, which Cinder refuses unless it is more than there is. */
   async extend(id: string, gibibytes: number, signal: AbortSignal | undefined): Promise<Accepted> {
-    const answer = await this.#call({
+    const call: Call = {
       ...{ method: 'POST', path: `/volumes/${id}/action`, body: { 'os-extend': { new_size: gibibytes } }, signal },
       what: `Growing ${id} to ${formatSize(BigInt(gibibytes) * GiB)}`,
-    })
+    }
+    const answer = await this.#growths.through(() => this.#call(call), signal)
     const date = Date.parse(headerOf(answer, 'date') ?? '')
     return { at: Number.isNaN(date) ? undefined : date, requestId: requestIdOf(answer) }
   }
