@@ -65,6 +65,8 @@ volume_clear = none
 connection = mysql+pymysql://root@localhost/cinder?unix_socket=${mariadb}&charset=utf8
 [keystone_authtoken]
 www_authenticate_uri = ${keystone}
+# A token that was revoked ends at once, and not when it is next looked at.
+token_cache_time = -1
 ${admin}
 [nova]
 region_name = RegionOne

@@ -143,17 +143,18 @@ describe('what is not there, and states', () => {
   test('the scheduler finds no room: said at once, though the volume looks as if nothing had been asked', async () => {
     const id = await makeVolume(user, 1)
     // More than the backend has.
-    const error = await failureOf(expand({ volume: cinder(optionsOf(user)).volume(id), to: '90000000Gi' }))
+    const error = await failureOf(expand({ volume: cinder(optionsOf(user)).volume(id), to: '200000000Gi' }))
     expect(error).toMatchObject({ code: 'backend-failed', outcome: 'unchanged' })
     expect(error.message).toContain('given up')
     expect(await look(user, id)).toMatchObject({ size: 1, status: 'available' })
   })
 
-  test('while it is moved to another backend it is not grown', async () => {
+  test('while it is moved to another backend it is not grown, where that can be seen: by an administrator', async () => {
     const id = await makeVolume(user, 1)
     await lab.sql(`update volumes set migration_status='migrating' where id='${id}'`)
-    const error = await failureOf(expand({ volume: cinder(optionsOf(user)).volume(id), to: '2Gi' }))
+    const error = await failureOf(expand({ volume: cinder(optionsOf(lab.admin)).volume(id), to: '2Gi' }))
     expect(error).toMatchObject({ code: 'wrong-state', outcome: 'unchanged' })
+    expect(error.message).toContain('moved to another backend')
   })
 })
 
