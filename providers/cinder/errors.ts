@@ -149,7 +149,7 @@ export function alreadyGrowing(id: string): VolumeExpansionError {
 const longest = 400
 
 /** What an answer says in the shape that OpenStack gives to errors: one object, whatever its name, with a message. */
-export function reasonOf({ body }: BlockStorageAnswer): string | undefined {
+function reasonOf({ body }: BlockStorageAnswer): string | undefined {
   const [fault] = Object.values(fieldsOf(body))
   const message = textOf(fieldsOf(fault)['message'])
   return message === undefined || message.length <= longest ? message : `${message.slice(0, longest)}…`

@@ -8,8 +8,8 @@ import { type Asked, isSettled, sizeOf, statusOf } from './state.ts'
 const few = 8
 /** As many as a server gives at the most, unless it was set up otherwise (osapi_max_limit). */
 const pageSize = 1000
-/** Milliseconds by which the clocks of Cinder's machines may differ. */
-const skew = 60_000
+/** Milliseconds by which the clocks of Cinder's machines may differ before a volume is asked for by its id after all. */
+const skew = 5_000
 
 /** What one process remembers of a project. It decides how volumes are asked for, and never what they are. */
 export class Memory {
@@ -49,13 +49,11 @@ export async function readVolumes(
 ): Promise<Found> {
   const found = new Map<string, Fields | VolumeExpansionError>()
   const missing = (): readonly string[] => ids.filter((id) => !found.has(id))
-  if (ids.length > few) {
-    const since = changedSince(ids, memory)
-    if (since !== undefined && (await api.version(signal)) >= microversions.timeFilters) {
-      await list(api, ids, found, since, signal)
-    }
-    if (missing().length > few * memory.pages) memory.pages = await list(api, missing(), found, undefined, signal)
+  const since = ids.length > 1 ? changedSince(ids, memory) : undefined
+  if (since !== undefined && (await api.version(signal)) >= microversions.timeFilters) {
+    await list(api, ids, found, since, signal)
   }
+  if (missing().length > few * memory.pages) memory.pages = await list(api, missing(), found, undefined, signal)
   const rest = [...missing()]
   const worker = async (): Promise<void> => {
     for (let id = rest.shift(); id !== undefined; id = rest.shift()) found.set(id, await readOne(api, id, signal))
@@ -109,7 +107,7 @@ async function readOne(
 }
 
 /** What is worth a further call for a volume in its state. */
-export function needsMessages(volume: Fields, asked: Asked | undefined): boolean {
+function needsMessages(volume: Fields, asked: Asked | undefined): boolean {
   if (statusOf(volume) === 'error_extending') return true
   if (!isSettled(volume)) return false
   // Either dropped after it was accepted, or ended without Nova having been told.

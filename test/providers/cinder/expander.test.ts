@@ -262,8 +262,20 @@ describe('many', () => {
     sent.length = 0
     await expander.read(ids, {})
     expect(sent.filter(({ path }) => path.startsWith('/volumes'))).toMatchObject([
-      { path: expect.stringContaining('updated_at=gte%3A2026-11-23T09%3A59%3A00') },
+      { path: expect.stringContaining('updated_at=gte%3A2026-11-23T09%3A59%3A55') },
     ])
+  })
+
+  test('two that grow are one call, and one that the server does not count as changed is asked for itself', async () => {
+    const { expander, sent } = scripted(project)
+    const [first = '', other = ''] = [ids[0], others[0]]
+    for (const id of [first, other]) {
+      await expander.expand(id, { size: (2n * GiB) as Bytes, options: undefined, requestId: id })
+    }
+    sent.length = 0
+    await expander.read([first, other], {})
+    const looks = sent.map(({ path }) => path).filter((path) => path.startsWith('/volumes'))
+    expect(looks).toEqual([expect.stringContaining('updated_at'), `/volumes/${other}`])
   })
 
   test('a few are asked for one by one, and one that is missing is its own', async () => {

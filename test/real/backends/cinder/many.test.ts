@@ -16,8 +16,8 @@ let lab: CinderLab
 let user: OpenStack
 let ids: readonly string[]
 
-/** Copies a volume in the database, which takes no time of Cinder's; the oldest come first in nobody's list. */
-async function copies(id: string, count: number): Promise<readonly string[]> {
+/** Copies a volume in the database, which takes no time of Cinder's; lists show them by their age, so `apart` seconds spread them over the pages. */
+async function copies(id: string, count: number, apart: number): Promise<readonly string[]> {
   const columns = (
     await lab.sql(
       "select column_name from information_schema.columns where table_schema='cinder' and table_name='volumes'",
@@ -27,7 +27,7 @@ async function copies(id: string, count: number): Promise<readonly string[]> {
     .split('\n')
   const values = columns.map((column) => {
     if (column === 'id') return 'uuid()'
-    return column === 'created_at' ? 'date_sub(created_at, interval seq second)' : `\`${column}\``
+    return column === 'created_at' ? `date_sub(created_at, interval seq * ${apart} second)` : `\`${column}\``
   })
   const names = columns.map((column) => `\`${column}\``).join(', ')
   const marked = values.map((value) => (value === '`display_name`' ? `'copy-${count}'` : value)).join(', ')
@@ -41,13 +41,13 @@ beforeAll(async () => {
   lab = await sharedCinder()
   user = await lab.project()
   const original = await makeVolume(user, 1)
-  ids = await copies(original, wanted)
+  ids = await copies(original, wanted, others / wanted)
   for (const id of ids) {
     const handle = await open(join(lab.volumes, id), 'wx')
     await handle.truncate(Number(GiB))
     await handle.close()
   }
-  await copies(original, others)
+  await copies(original, others, 1)
 })
 
 test('two hundred volumes among two thousand others: no call for each volume and look', async () => {
