@@ -44,6 +44,7 @@ const config: ViteUserConfig = {
         test: {
           name: 'backends',
           include: ['test/real/backends/**/*.test.ts'],
+          globalSetup: ['test/real/backends/support/setup.ts'],
           fileParallelism: false,
           testTimeout: 180_000,
           // Whole backends are started in hooks.

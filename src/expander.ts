@@ -112,6 +112,8 @@ export interface DeviceHints {
   readonly byId?: readonly string[]
   /** The serial that the device shows in sysfs. */
   readonly serial?: string
+  /** Buses that have room for so many characters of the serial show only these; a device that shows exactly them fits as well. */
+  readonly serialCutAt?: number
   /** The world wide name that the device shows in sysfs. */
   readonly wwn?: string
   /** Absolute path of the file that is the volume: a loop device over it, or the file itself as an image. */

@@ -24,6 +24,8 @@ export const findingCodes = {
   'owned-elsewhere': 'Another system owns the volume; grown behind its back, its records would lie.',
   'offline-only': 'The backend cannot grow the volume while it is in use.',
   'not-visible-by-itself': 'The hosts that use the volume do not see its new size without a further step.',
+  'growth-not-passed-on':
+    'The volume has grown at its backend, and the machine that uses it was not told: its device still has the old size.',
   // Rights, tools, kernels
   'permission-denied': 'A right is missing.',
   'tool-missing': 'A program is missing on the host.',

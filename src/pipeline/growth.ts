@@ -233,6 +233,7 @@ function failure(
 
 async function settle(payload: GrowthPayload, stack: StackObservation, services: StepServices): Promise<GrowthResult> {
   const { growth, state } = payload
+  const askBackend = backendAsker(stack, services)
   services.waiting(state.kind, `${state.label} does not show ${formatSize(growth.after)} yet`)
   return pollUntil<GrowthResult | undefined>({
     what: `${state.label} to show ${formatSize(growth.after)}`,
@@ -240,6 +241,7 @@ async function settle(payload: GrowthPayload, stack: StackObservation, services:
     read: async () => {
       const snapshot = await observeAgain(stack, services, growth.repeats === true ? payload : undefined)
       const size = snapshot === undefined ? undefined : measuredIn(snapshot, payload)
+      if ((size ?? 0n) < growth.after) await askBackend()
       return snapshot === undefined || size === undefined ? undefined : { snapshot, size }
     },
     judge: (result) => (result !== undefined && result.size >= growth.after ? 'done' : 'waiting'),
@@ -250,6 +252,35 @@ async function settle(payload: GrowthPayload, stack: StackObservation, services:
     if (result === undefined) throw new TypeError('A finished wait has a result.')
     return result
   })
+}
+
+/** Milliseconds between two questions to the backend why a device does not show the new size of its volume. */
+const askingInterval = 2000
+
+/**
+ * Asks the backend now and then whether it knows that nobody told the machine of the new size: then the device would be waited for in vain.
+ *
+ * @throws {VolumeExpansionError} `growth-not-passed-on`
+ */
+function backendAsker({ storage: { backend } }: StackObservation, services: StepServices): () => Promise<void> {
+  const { clock, signal } = services
+  const isKnown = backend?.state.findings?.some(({ code }) => code === 'growth-not-passed-on') === true
+  // A device that is only a little slower than its backend costs no question.
+  let next = clock.now() + (isKnown ? 0 : askingInterval)
+  return async () => {
+    if (backend === undefined || clock.now() < next) return
+    next = clock.now() + askingInterval
+    const { handle, managed } = backend
+    // Only an answer counts: the device may show its size while the backend cannot be asked.
+    const state = await managed.read(signal).catch(() => undefined)
+    const found = state?.findings?.find(({ code }) => code === 'growth-not-passed-on')
+    if (found === undefined) return
+    const { code, message, remedy } = found
+    throw new VolumeExpansionError(code, message, {
+      ...{ layer: 'device', provider: handle.expander.name, outcome: 'unchanged' },
+      ...(remedy === undefined ? {} : { remedy }),
+    })
+  }
 }
 
 /** @param repeated whose commands are run again before the look, with the expectations that they need */

@@ -10,8 +10,10 @@ describe('the entries of the package', () => {
     expect(sizes).toHaveLength(entries().length)
   })
 
-  test.each(sizes)('$entry holds no module of third parties', ({ thirdParty, whole }) => {
-    expect(thirdParty).toEqual([])
+  test.each(sizes)('$entry holds no module of third parties', ({ entry, thirdParty, whole }) => {
+    // Providers may read YAML and XML with the two small libraries that the package depends on.
+    const allowed = entry.startsWith('./providers/') ? /node_modules\/(?:yaml|fast-xml-parser|strnum)\// : /^$/
+    expect(thirdParty.filter((path) => !allowed.test(path))).toEqual([])
     expect(whole.modules).toBeGreaterThan(1)
   })
 

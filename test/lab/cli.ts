@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { bytes, formatSize, parseSize } from '../../src/size.ts'
+import { CephLab } from './ceph/ceph.ts'
+import { CinderLab } from './cinder/cinder.ts'
 import { Guest, partName, resize, sizeOf } from './node/guest.ts'
 import { stopPart } from './part.ts'
 import { labDirectory, Register } from './register.ts'
@@ -14,6 +16,8 @@ const usage = `The lab starts and stops the real parts that tests run against.
       --memory MIB            of the guest; 3072 unless said
   npm run lab -- up node                                boots a Debian machine with disks that can be grown, and says how to reach it
       --memory MIB            of the guest; 768 unless said
+  npm run lab -- up ceph                                starts a cluster of Ceph with one of each daemon, and says how to reach it
+  npm run lab -- up cinder                              starts Keystone and Cinder, also on a Ceph that is up, and says how to reach them
   npm run lab -- disk NAME SIZE                         grows a disk of the node, or plugs in an empty one; SIZE as in 2Gi
       --bus virtio|scsi       for a new one; virtio unless said
   npm run lab -- status                                 what runs, and on which ports
@@ -59,11 +63,35 @@ async function up(args: string[]): Promise<number> {
     allowPositionals: true,
     options: { memory: { type: 'string', default: '768' } },
   })
-  if (positionals.length !== 1 || positionals[0] !== partName) throw new Error('Which part? There is: node')
+  if (positionals.length === 1 && positionals[0] === 'ceph') return upCeph()
+  if (positionals.length === 1 && positionals[0] === 'cinder') return upCinder()
+  if (positionals.length !== 1 || positionals[0] !== partName)
+    throw new Error('Which part? There are: node, ceph, cinder')
   const { part } = await Guest.start({ memory: positive('memory', values.memory), lasting: true })
   console.log(`The node is up (pid ${part.pid}). As root, admin (sudo without a password), deputy or visitor:
   ssh -F ${join(part.directory, 'ssh_config')} node
 Its console is ${join(part.directory, 'console')}. It and its disks are gone after: npm run lab -- down node`)
+  return 0
+}
+
+async function upCeph(): Promise<number> {
+  const { conf, dashboard } = await CephLab.start({ lasting: true })
+  console.log(`Ceph is up. Its commands, as client.admin, client.cinder or client.reader:
+  rbd -c ${conf} --id cinder ls volumes
+Its dashboard is ${dashboard.url}, user ${dashboard.username}, password ${dashboard.password}. It is gone after: npm run lab -- down ceph`)
+  return 0
+}
+
+async function upCinder(): Promise<number> {
+  const ceph = (await CephLab.find()).find(({ owner }) => owner === undefined)
+  const lab = await CinderLab.start({ lasting: true, ...(ceph === undefined ? {} : { ceph }) })
+  const { credentials } = await lab.project()
+  const { authUrl, username, password, projectName } = credentials
+  console.log(`Cinder is up, with the backends ${lab.backends.join(' and ')}. As a member of a project, without Nova:
+  export OS_AUTH_URL=${authUrl} OS_USERNAME=${username} OS_PASSWORD=${password} OS_PROJECT_NAME=${projectName} \\
+    OS_USER_DOMAIN_NAME=Default OS_PROJECT_DOMAIN_NAME=Default OS_IDENTITY_API_VERSION=3
+  openstack volume create --size 1 data
+The administrator is admin with the password ${lab.admin.credentials.password}. It is gone after: npm run lab -- down cinder`)
   return 0
 }
 
@@ -102,7 +130,7 @@ async function status(): Promise<number> {
 
 async function down(names: string[]): Promise<number> {
   for (const part of await new Register().living()) {
-    if (names.length > 0 && !names.includes(part.name)) continue
+    if (names.length > 0 && !names.some((name) => part.name === name || part.name.startsWith(`${name}-`))) continue
     console.log(`Ending ${part.name} (pid ${part.pid})`)
     await stopPart(part)
   }

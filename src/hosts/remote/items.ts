@@ -122,8 +122,9 @@ function targetParameters(target: StorageTarget): readonly string[] {
   if ('path' in target) return ['path', target.path]
   if ('device' in target) return ['device', target.device]
   if ('image' in target) return ['image', target.image]
-  const { path = '', image = '', serial = '', wwn = '', byId = [] } = target.hints
-  return ['hints', path, image, serial.trim(), normalizeWwn(wwn), ...byId]
+  const { path = '', image = '', serial = '', serialCutAt, wwn = '', byId = [] } = target.hints
+  // What every device that may fit begins with: which of them fits is judged here.
+  return ['hints', path, image, serial.trim().slice(0, serialCutAt), normalizeWwn(wwn), ...byId]
 }
 
 /** The result of an item, of its own kind. */

@@ -95,9 +95,7 @@ async function locateHints(source: StorageSource, hints: DeviceHints): Promise<r
   const candidates = await candidatesOf(source, hints)
   return candidates.filter((candidate) => {
     if (!('attributes' in candidate)) return hints.serial === undefined && hints.wwn === undefined
-    return (
-      fitsSerial(candidate, hints.serial) && fitsWwn(candidate, hints.wwn) && fitsById(source, candidate, hints.byId)
-    )
+    return fitsSerial(candidate, hints) && fitsWwn(candidate, hints.wwn) && fitsById(source, candidate, hints.byId)
   })
 }
 
@@ -118,10 +116,12 @@ async function candidatesOf(source: StorageSource, hints: DeviceHints): Promise<
     .filter((device) => device !== undefined)
 }
 
-function fitsSerial({ attributes }: BlockDevice, serial: string | undefined): boolean {
+function fitsSerial({ attributes }: BlockDevice, { serial, serialCutAt }: DeviceHints): boolean {
   if (serial === undefined) return true
+  const whole = serial.trim()
+  const wanted = [whole, ...(serialCutAt === undefined ? [] : [whole.slice(0, serialCutAt)])]
   const shown = [attributes['serial'], attributes['device/serial'], attributes['device/vpd_pg80']]
-  return shown.some((text) => text?.trim() === serial.trim())
+  return shown.some((text) => text !== undefined && wanted.includes(text.trim()))
 }
 
 function fitsWwn({ attributes }: BlockDevice, wwn: string | undefined): boolean {

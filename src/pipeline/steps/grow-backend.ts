@@ -49,6 +49,10 @@ export function growBackend(): Step<object, Context, { readonly backendWillGrow:
       return { ...common, actions: [{ action, payload: after }] }
     },
     async act(size, { backend }, services) {
+      const { phase, growingTo } = backend.state
+      // Where the backend does not tell how far it is going, only its end shows whether anything is left to ask for.
+      const settled = phase === 'growing' && growingTo === undefined ? await ended(backend, services) : undefined
+      if (settled !== undefined && settled.size >= size) return settled
       await backend.managed.expand(size, services.signal)
       return usable(backend, size, services)
     },
@@ -56,18 +60,32 @@ export function growBackend(): Step<object, Context, { readonly backendWillGrow:
   })
 }
 
+function ended(backend: BackendObservation, services: StepServices): Promise<VolumeState> {
+  return awaited(backend, 'to end the growth that is under way', (state) => state.phase === 'stable', services)
+}
+
 function usable(backend: BackendObservation, size: Bytes, services: StepServices): Promise<VolumeState> {
+  const reached = (state: VolumeState): boolean => state.phase === 'stable' && state.size >= size
+  return awaited(backend, `to show ${formatSize(size)}`, reached, services)
+}
+
+function awaited(
+  backend: BackendObservation,
+  what: string,
+  isDone: (state: VolumeState) => boolean,
+  services: StepServices,
+): Promise<VolumeState> {
   const { handle, managed } = backend
   let shown = ''
   return managed.follow(({ read, ...rhythm }) =>
     pollUntil<VolumeState>({
-      what: `${handle.expander.name} to show ${formatSize(size)} for ${handle.identity.label}`,
+      what: `${handle.expander.name} ${what} for ${handle.identity.label}`,
       layer: 'volume',
       provider: handle.expander.name,
       read,
       judge(state) {
         if (state.phase === 'failed' || state.phase === 'unusable') throw failed(backend, state)
-        return state.phase === 'stable' && state.size >= size ? 'done' : 'waiting'
+        return isDone(state) ? 'done' : 'waiting'
       },
       onState(state) {
         const { native, size: now, progress } = state
@@ -90,7 +108,13 @@ function failed({ handle, state: before }: BackendObservation, state: VolumeStat
   return new VolumeExpansionError(
     'backend-failed',
     `${handle.expander.name} reports ${state.native} for ${handle.identity.label}. ${reason}`.trim(),
-    { layer: 'volume', provider: handle.expander.name, outcome: state.size > before.size ? 'changed' : 'unchanged' },
+    {
+      ...{ layer: 'volume', provider: handle.expander.name },
+      outcome: state.size > before.size ? 'changed' : 'unchanged',
+      remedy:
+        state.findings?.find(({ remedy }) => remedy !== undefined)?.remedy ??
+        'See what the backend says about the volume, and bring it back to a usable state.',
+    },
   )
 }
 

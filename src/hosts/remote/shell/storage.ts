@@ -280,14 +280,14 @@ disks() {
       [ -f "/sys/dev/block/$id/$attribute" ] && slurp "/sys/dev/block/$id/$attribute" || continue
       V=\${V%"$N"}
       while :; do case $V in ' '*) V=\${V# } ;; *' ') V=\${V% } ;; *) break ;; esac; done
-      [ "$1" ] && [ "$V" = "$1" ] && fits=1
+      [ "$1" ] && case $V in "$1"*) fits=1 ;; esac
       [ "$2" ] && case $V in *"$2") fits=1 ;; esac
     done
     page=/sys/dev/block/$id/device/vpd_pg80
     if [ "$1" ] && [ -f "$page" ]; then
       V=$(tail -c +5 "$page" 2>/dev/null | tr -d '\\000')
       while :; do case $V in ' '*) V=\${V# } ;; *' ') V=\${V% } ;; *) break ;; esac; done
-      [ "$V" = "$1" ] && fits=1
+      case $V in "$1"*) fits=1 ;; esac
     fi
     if [ "$fits" ]; then found_id=$id; devices "$id"; climb "$found_id"; fi
   done
