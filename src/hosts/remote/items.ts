@@ -122,8 +122,9 @@ function targetParameters(target: StorageTarget): readonly string[] {
   if ('path' in target) return ['path', target.path]
   if ('device' in target) return ['device', target.device]
   if ('image' in target) return ['image', target.image]
-  const { path = '', image = '', serial = '', wwn = '', byId = [] } = target.hints
-  return ['hints', path, image, serial.trim(), normalizeWwn(wwn), ...byId]
+  const { path = '', image = '', serial = '', wwn = '', byId = [], attributes = {} } = target.hints
+  const marks = Object.entries(attributes).flat()
+  return ['hints', path, image, serial.trim(), normalizeWwn(wwn), `${marks.length}`, ...marks, ...byId]
 }
 
 /** The result of an item, of its own kind. */
