@@ -99,7 +99,21 @@ export function dashboardClient(dashboard: RbdDashboard, clock: Clock = systemCl
     return { images, cluster: await cluster(names, signal) }
   }
 
-  async function grow(name: ImageName, size: Bytes, { signal }: ClientOptions): Promise<Bytes | undefined> {
+  // Between the look and the request nobody of this process comes in: the later one of two would take back what the earlier one has grown.
+  const turns = new Map<string, Promise<unknown>>()
+  function grow(name: ImageName, size: Bytes, options: ClientOptions): Promise<Bytes | undefined> {
+    const spec = specOf(name)
+    const turn = (turns.get(spec) ?? Promise.resolve()).then(() => growNow(name, size, options))
+    const ended = turn
+      .catch(() => undefined)
+      .then(() => {
+        if (turns.get(spec) === ended) turns.delete(spec)
+      })
+    turns.set(spec, ended)
+    return turn
+  }
+
+  async function growNow(name: ImageName, size: Bytes, { signal }: ClientOptions): Promise<Bytes | undefined> {
     const spec = specOf(name)
     const before = await image(name, signal)
     if (before.size >= size) return before.size

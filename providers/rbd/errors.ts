@@ -52,7 +52,7 @@ const meanings: Readonly<Record<number, Meaning>> = {
   2: {
     code: 'not-found',
     says: 'does not exist',
-    remedy: 'Check the names of pool, namespace and image. An image is never made here.',
+    remedy: 'Check the names of pool, namespace and image, and the trash (rbd trash ls). An image is never made here.',
     outcome: untouched,
   },
   16: {

@@ -1,12 +1,13 @@
+/** Texts, so that nothing within them is taken for a number, and numbers as a whole. */
+const tokens = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
+
 /**
  * JSON in which integers of 16 digits and more become strings: a watcher's cookie has 64 bits, of which a JavaScript number would keep 53.
  *
  * @throws {SyntaxError} when it is not JSON
  */
 export function parseExact(text: string): unknown {
-  return JSON.parse(
-    text.replace(/"(?:[^"\\]|\\.)*"|-?\d{16,}(?![\d.eE])/g, (found) => (found[0] === '"' ? found : `"${found}"`)),
-  )
+  return JSON.parse(text.replace(tokens, (token) => (/^-?\d{16,}$/.test(token) ? `"${token}"` : token)))
 }
 
 /** A member of something that may not even be an object. */

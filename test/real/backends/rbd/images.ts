@@ -20,11 +20,17 @@ export function expanderFor(lab: CephLab, cluster: RbdCluster = {}): VolumeExpan
   return rbdExpander(commandClient({ conf: lab.conf, user: 'cinder', timeout: 4000, ...cluster }))
 }
 
+interface ImageOptions {
+  /** With a namespace behind a slash, where there is one. */
+  readonly pool: string
+  /** MiB. */
+  readonly size: number
+  readonly name: string
+}
+
 /** A new image of 64 MiB, unless said. */
-export async function makeImage(
-  lab: CephLab,
-  { pool = 'volumes', size = 64, name = `t-${randomUUID()}` } = {},
-): Promise<string> {
+export async function makeImage(lab: CephLab, options: Partial<ImageOptions> = {}): Promise<string> {
+  const { pool = 'volumes', size = 64, name = `t-${randomUUID()}` } = options
   const spec = `${pool}/${name}`
   await lab.rbd('create', '--size', `${size}M`, spec)
   return spec
