@@ -51,14 +51,17 @@ export async function map(lab: CephLab, shell: GuestShell, spec: string): Promis
   const [pool = '', image = ''] = spec.split('/')
   const secret = await lab.key('cinder')
   const before = await devices(shell)
-  await shell.write('/sys/bus/rbd/add', `127.0.0.1:${lab.monitor.v1} name=cinder,secret=${secret} ${pool} ${image} -`)
+  await shell.write(
+    '/sys/bus/rbd/add_single_major',
+    `127.0.0.1:${lab.monitor.v1} name=cinder,secret=${secret} ${pool} ${image} -`,
+  )
   const id = (await devices(shell)).find((each) => !before.includes(each))
   if (id === undefined) throw new Error(`The kernel made no device of ${spec}.`)
   return `/dev/rbd${id}`
 }
 
 export async function unmap(shell: GuestShell, device: string): Promise<void> {
-  await shell.write('/sys/bus/rbd/remove', device.replace('/dev/rbd', ''))
+  await shell.write('/sys/bus/rbd/remove_single_major', device.replace('/dev/rbd', ''))
 }
 
 async function devices(shell: GuestShell): Promise<readonly string[]> {
