@@ -118,8 +118,10 @@ export interface DeviceHints {
   readonly wwn?: string
   /** Absolute path of the file that is the volume: a loop device over it, or the file itself as an image. */
   readonly image?: string
-  /** A device path that the provider knows for certain, such as /dev/rbd/pool/image. */
+  /** A device path that the provider knows for certain. */
   readonly path?: string
+  /** Attributes below the device's directory in sysfs, such as `device/pool` of an RBD image, with the text that each of them has to have. */
+  readonly attributes?: Readonly<Record<string, string>>
 }
 
 /** The canonical name of a volume. Locks go by both; batches and rate limits never cross a scope. */

@@ -178,5 +178,11 @@ function checkTarget(target: StorageTarget): void {
     if (target.hints.byId?.some((name) => !isFileName(name)) === true) {
       throw new TypeError('A name under /dev/disk/by-id is given without a directory.')
     }
+    for (const [name, value] of Object.entries(target.hints.attributes ?? {})) {
+      if (!/^\w+(?:\/\w+)?$/.test(name))
+        throw new TypeError('An attribute is a name below the device in sysfs, such as device/pool.')
+      if (typeof value !== 'string' || /[\0\n]/.test(value))
+        throw new TypeError('The value of an attribute is one line of text.')
+    }
   }
 }

@@ -36,7 +36,11 @@ export const deviceAttributes: Readonly<Record<'' | 'dm' | 'loop' | 'md' | 'devi
   dm: ['name', 'uuid', 'suspended'],
   loop: ['backing_file', 'offset', 'sizelimit', 'autoclear'],
   md: ['level', 'metadata_version'],
-  device: ['vendor', 'model', 'serial', 'wwid', 'state', 'type'],
+  // The second half is what krbd shows of the image that it has mapped (Documentation/ABI/testing/sysfs-bus-rbd).
+  device: [
+    ...['vendor', 'model', 'serial', 'wwid', 'state', 'type'],
+    ...['pool', 'pool_ns', 'name', 'image_id', 'current_snap', 'cluster_fsid'],
+  ],
   queue: ['logical_block_size'],
 }
 

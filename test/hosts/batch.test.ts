@@ -54,6 +54,8 @@ describe('runBatch', () => {
     { read: 'storage', at: { image: 'x' } },
     { read: 'storage', at: { hints: { path: 'x' } } },
     { read: 'storage', at: { hints: { byId: ['../../sda'] } } },
+    { read: 'storage', at: { hints: { attributes: { '../size': '1' } } } },
+    { read: 'storage', at: { hints: { attributes: { 'device/pool': 'a\nb' } } } },
     { exec: ['x'], deadline: -1 },
     { exec: ['x'], stdin: 'text' as unknown as Uint8Array },
     { read: 'nonsense' } as unknown as BatchItem,

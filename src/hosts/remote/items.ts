@@ -122,9 +122,11 @@ function targetParameters(target: StorageTarget): readonly string[] {
   if ('path' in target) return ['path', target.path]
   if ('device' in target) return ['device', target.device]
   if ('image' in target) return ['image', target.image]
-  const { path = '', image = '', serial = '', serialCutAt, wwn = '', byId = [] } = target.hints
+  const { path = '', image = '', serial = '', serialCutAt, wwn = '', byId = [], attributes = {} } = target.hints
+  const marks = Object.entries(attributes).flat()
   // What every device that may fit begins with: which of them fits is judged here.
-  return ['hints', path, image, serial.trim().slice(0, serialCutAt), normalizeWwn(wwn), ...byId]
+  const start = serial.trim().slice(0, serialCutAt)
+  return ['hints', path, image, start, normalizeWwn(wwn), `${marks.length}`, ...marks, ...byId]
 }
 
 /** The result of an item, of its own kind. */

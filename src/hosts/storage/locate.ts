@@ -94,8 +94,13 @@ async function imageOrLoops(
 async function locateHints(source: StorageSource, hints: DeviceHints): Promise<readonly (BlockDevice | Image)[]> {
   const candidates = await candidatesOf(source, hints)
   return candidates.filter((candidate) => {
-    if (!('attributes' in candidate)) return hints.serial === undefined && hints.wwn === undefined
-    return fitsSerial(candidate, hints) && fitsWwn(candidate, hints.wwn) && fitsById(source, candidate, hints.byId)
+    if (!('attributes' in candidate)) return !namesDisks(hints)
+    return (
+      fitsSerial(candidate, hints) &&
+      fitsWwn(candidate, hints.wwn) &&
+      fitsAttributes(candidate, hints.attributes) &&
+      fitsById(source, candidate, hints.byId)
+    )
   })
 }
 
@@ -108,12 +113,21 @@ async function candidatesOf(source: StorageSource, hints: DeviceHints): Promise<
   if (first !== undefined) {
     return second === undefined ? first : first.filter(({ id }) => second.some((other) => other.id === id))
   }
-  if (hints.serial === undefined && hints.wwn === undefined) return []
+  if (!namesDisks(hints)) return []
   return source
     .list('/sys/block')
     .map((name) => source.text(`/sys/block/${name}/dev`)?.trim())
     .map((id) => (id === undefined ? undefined : readBlockDevice(source, id)))
     .filter((device) => device !== undefined)
+}
+
+/** Whether there are marks that a whole disk shows in sysfs. */
+function namesDisks({ serial, wwn, attributes = {} }: DeviceHints): boolean {
+  return serial !== undefined || wwn !== undefined || Object.keys(attributes).length > 0
+}
+
+function fitsAttributes({ attributes }: BlockDevice, wanted: DeviceHints['attributes'] = {}): boolean {
+  return Object.entries(wanted).every(([name, value]) => attributes[name]?.trim() === value)
 }
 
 function fitsSerial({ attributes }: BlockDevice, { serial, serialCutAt }: DeviceHints): boolean {

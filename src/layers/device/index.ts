@@ -22,7 +22,14 @@ function isMapped({ name, attributes }: DeviceSnapshot): boolean {
 }
 
 const serials = ['serial', 'wwid', 'device/serial', 'device/wwid'] as const
-const identityAttributes = ['diskseq', ...serials, 'loop/backing_file'] as const
+const identityAttributes = [
+  'diskseq',
+  ...serials,
+  'loop/backing_file',
+  // An RBD image in its cluster (Documentation/ABI/testing/sysfs-bus-rbd).
+  'device/cluster_fsid',
+  'device/image_id',
+] as const
 
 function measure(candidate: DeviceSnapshot): LayerState {
   const { id, path, size, readOnly, attributes } = candidate

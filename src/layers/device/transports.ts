@@ -42,6 +42,16 @@ function count(device: DeviceSnapshot, attribute: string): bigint {
   return /^\d+$/.test(text) ? BigInt(text) : 0n
 }
 
+/** That the attributes which the device had are what they were. */
+function unchanged({ name, attributes }: DeviceSnapshot, names: readonly string[]): readonly ExpectItem[] {
+  return names.flatMap((attribute): readonly ExpectItem[] => {
+    const equals = attributes[attribute]?.trim()
+    return equals === undefined
+      ? []
+      : [{ expect: { read: 'file', path: `/sys/class/block/${name}/${attribute}` }, equals }]
+  })
+}
+
 const image: Transport = {
   name: 'image',
   detect: ({ kind }) => kind === 'image',
@@ -68,13 +78,7 @@ const loop: Transport = {
     // losetup opens the device read-only, and the kernel then asks for this capability, whoever may write the device.
     capability: { name: 'CAP_SYS_ADMIN', bit: 21n },
   }),
-  expect: ({ name, attributes }) =>
-    ['loop/backing_file', 'loop/offset', 'loop/sizelimit'].flatMap((attribute) => {
-      const equals = attributes[attribute]?.trim()
-      return equals === undefined
-        ? []
-        : [{ expect: { read: 'file', path: `/sys/class/block/${name}/${attribute}` }, equals }]
-    }),
+  expect: (device) => unchanged(device, ['loop/backing_file', 'loop/offset', 'loop/sizelimit']),
 }
 
 /** Files in sysfs that take a 1, and whoever owns them may write it: root does. */
@@ -132,6 +136,8 @@ const rbd: Transport = {
   capacity: (_device, volume) => wholeSectors(volume),
   refresh: ({ name, path }) =>
     asked(writeOne, `/sys/bus/rbd/devices/${name.slice('rbd'.length)}/refresh`, `refresh ${path}`),
+  // The number of a mapping that was taken away is the next one's.
+  expect: (device) => unchanged(device, ['device/cluster_fsid', 'device/pool', 'device/image_id']),
 }
 
 /** virtio-blk: the hypervisor raises a configuration change, and the kernel takes the new size. There is nothing to ask. */

@@ -63,7 +63,15 @@ describe('the same snapshot as on the machine itself', () => {
     const image = join(directory, "an image $(x) 'y'\nz")
     await writeFile(image, 'y'.repeat(700_000))
     const [local, remote] = [localHost(), remoteHost(shellOptions(shellTransport()))]
-    for (const at of [{ image }, { path: '/proc' }, { path: `${directory}/absent` }, { hints: { serial: 'none' } }]) {
+    const none = { 'device/pool': 'volumes', 'device/image_id': 'none' }
+    const hints = [
+      { serial: 'none' },
+      { attributes: none },
+      { attributes: none, byId: ['none'] },
+      { image, attributes: none },
+    ]
+    const places = [{ image }, { path: '/proc' }, { path: `${directory}/absent` }]
+    for (const at of [...places, ...hints.map((each) => ({ hints: each }))]) {
       const [own] = await local.batch([{ read: 'storage', at }])
       const [other] = await remote.batch([{ read: 'storage', at }])
       expect(other).toEqual(own)

@@ -33,7 +33,7 @@ export type Daemon = 'mon' | 'mgr' | 'osd'
 
 /** What a daemon may take to come up on a busy machine. */
 const seconds = 180
-export const pool = 'volumes'
+const pool = 'volumes'
 
 /**
  * A cluster of Ceph with one monitor, one manager with its dashboard and one OSD on a file, all on 127.0.0.1: real in everything but its redundancy. It
@@ -185,11 +185,6 @@ export class CephLab {
       await stopPart(part, this.#directory)
     }
   }
-}
-
-/** Starts a cluster that ends with this process: {@link CephLab.start}. */
-export function startCeph(options: CephOptions = {}): Promise<CephLab> {
-  return CephLab.start(options)
 }
 
 const descriptionFile = 'lab.json'

@@ -29,6 +29,14 @@ describe('what is asked for the new size', () => {
     expect(growth.commands.map(({ exec }) => [exec[0], exec[1], exec.at(-1)])).toEqual([['sh', '-c', path]])
   })
 
+  test('an image that is mapped has to be the same image still: the next mapping gets the same name', () => {
+    const marks = { 'device/cluster_fsid': 'one', 'device/pool': 'volumes', 'device/image_id': '10ab' }
+    const { expect: expected } = grow(disk('rbd7', marks))
+    for (const [name, equals] of Object.entries(marks)) {
+      expect(expected).toContainEqual({ expect: { read: 'file', path: `/sys/class/block/rbd7/${name}` }, equals })
+    }
+  })
+
   test.each([
     ['vda', 'virtio'],
     ['xvda', 'other'],

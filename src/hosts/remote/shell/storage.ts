@@ -267,7 +267,23 @@ node() {
   esac
 }
 
+# Whether a device shows all of the attributes: its number, how many words follow, and as pairs what to look for.
+marked() {
+  shows=/sys/dev/block/$1 words=$2
+  [ "$words" -gt 0 ] || return 1
+  shift 2
+  while [ "$words" -gt 0 ]; do
+    slurp "$shows/$1" || return 1
+    [ "\${V%"$N"}" = "$2" ] || return 1
+    shift 2
+    words=$((words - 2))
+  done
+}
+
+# serial wwn, and what marked takes
 disks() {
+  wanted_serial=$1 wanted_wwn=$2
+  shift 2
   names /sys/block
   rest=$L
   while [ "$rest" ]; do
@@ -280,20 +296,21 @@ disks() {
       [ -f "/sys/dev/block/$id/$attribute" ] && slurp "/sys/dev/block/$id/$attribute" || continue
       V=\${V%"$N"}
       while :; do case $V in ' '*) V=\${V# } ;; *' ') V=\${V% } ;; *) break ;; esac; done
-      [ "$1" ] && case $V in "$1"*) fits=1 ;; esac
-      [ "$2" ] && case $V in *"$2") fits=1 ;; esac
+      [ "$wanted_serial" ] && case $V in "$wanted_serial"*) fits=1 ;; esac
+      [ "$wanted_wwn" ] && case $V in *"$wanted_wwn") fits=1 ;; esac
     done
     page=/sys/dev/block/$id/device/vpd_pg80
-    if [ "$1" ] && [ -f "$page" ]; then
+    if [ "$wanted_serial" ] && [ -f "$page" ]; then
       V=$(tail -c +5 "$page" 2>/dev/null | tr -d '\\000')
       while :; do case $V in ' '*) V=\${V# } ;; *' ') V=\${V% } ;; *) break ;; esac; done
-      case $V in "$1"*) fits=1 ;; esac
+      case $V in "$wanted_serial"*) fits=1 ;; esac
     fi
+    marked "$id" "$@" && fits=1
     if [ "$fits" ]; then found_id=$id; devices "$id"; climb "$found_id"; fi
   done
 }
 
-# locks, kind, path or hints (path image serial wwn), and names under by-id
+# locks, kind, path or hints (path image serial wwn, attributes with their values and their count before them), and names under by-id
 storage() {
   locked=$1
   walked='' probed='' looked='' lvm='' top=''
@@ -318,8 +335,12 @@ storage() {
     hints)
       [ "$2" ] && node "$2"
       [ "$3" ] && { identify "$3"; image "$3"; }
-      [ "$2$3" ] || { [ "$4$5" ] && disks "$4" "$5"; }
-      shift 5
+      named=$2$3
+      shift 3
+      if [ -z "$named" ] && { [ "$1$2" ] || [ "$3" -gt 0 ]; }; then disks "$@"; fi
+      marks=$3
+      shift 3
+      shift "$marks"
       for path; do look "/dev/disk/by-id/$path"; done
       ;;
   esac

@@ -1,0 +1,38 @@
+import { type Volume, volumeOf } from '../../src/expander.ts'
+import { commandClient, type RbdCluster } from './commands.ts'
+import { dashboardClient, type RbdDashboard } from './dashboard.ts'
+import { rbdExpander } from './expander.ts'
+import type { RbdImage, RbdRef } from './ref.ts'
+
+export type { RbdCluster, RbdDashboard, RbdImage, RbdRef }
+
+/** One way to the cluster; left out: the commands of this machine. */
+export type RbdOptions =
+  | { readonly cluster?: RbdCluster; readonly dashboard?: never }
+  | { readonly dashboard: RbdDashboard; readonly cluster?: never }
+
+/** Images of a Ceph cluster. */
+export interface RbdProvider {
+  /**
+   * The image. It has to exist before it is grown; what is added reads as zeros and takes no room until it is written.
+   *
+   * @param ref `'pool/image'`, `'pool/namespace/image'` or the parts; the pool is never guessed
+   * @throws {VolumeExpansionError} `invalid-reference`: a part is missing or empty, or holds `/`, `@` or a control character
+   */
+  volume(ref: RbdRef): Volume
+}
+
+/**
+ * The provider of Ceph's block devices. With `cluster` it speaks through the commands `rbd` and `ceph` of a host, and the cluster itself refuses to shrink
+ * whatever happens meanwhile. With `dashboard` it needs no program, but that API resizes to exactly what it is told: it has no guard.
+ *
+ * Images that Cinder, ceph-csi, Nova or Proxmox made are refused with `owned-elsewhere`, which a request can accept.
+ *
+ * @throws {TypeError} for both ways at once, and for options that cannot be right
+ */
+export function rbd(options: RbdOptions = {}): RbdProvider {
+  const { cluster, dashboard } = options
+  if (cluster !== undefined && dashboard !== undefined) throw new TypeError('Give `cluster` or `dashboard`, not both.')
+  const expander = rbdExpander(dashboard === undefined ? commandClient(cluster ?? {}) : dashboardClient(dashboard))
+  return { volume: (ref) => volumeOf(expander, ref) }
+}
