@@ -10,15 +10,17 @@ import { buildPackage } from './package.ts'
 import { withBenchPart } from './readme.ts'
 import { type BenchResults, isBusy, summarise } from './results.ts'
 import { entrySizes } from './sizes.ts'
+import { measureSsh } from './ssh/index.ts'
+import { summariseSsh } from './ssh/results.ts'
 import { readmePart, report } from './tables.ts'
 
 const usage = `npm run bench -- [options]
-  --quick               fewer sizes and rounds: less than a minute
+  --quick               fewer sizes and rounds: a minute or two
   --readme              writes the table into README.md, unless the machine was busy
-  --only PART           one of growth, xfs, ext4, offline, import, size; may be repeated
+  --only PART           one of growth, xfs, ext4, offline, ssh, import, size; may be repeated
   --scratch DIRECTORY   where this kernel's images are made; the temporary directory unless said
 `
-const parts = ['xfs', 'ext4', 'offline', 'import', 'size'] as const
+const parts = ['xfs', 'ext4', 'offline', 'ssh', 'import', 'size'] as const
 type Part = (typeof parts)[number]
 
 const full: Rounds = { growth: 15, nothingToDo: 30, stall: 15, cold: 10 }
@@ -71,6 +73,8 @@ async function bench(only: ReadonlySet<Part>, isQuick: boolean, scratch: string 
       kernels.push(await inUserModeLinux(directory, casesOf('ext4', true, isQuick), interruption.signal))
     }
     interruption.signal.throwIfAborted()
+    if (only.has('ssh')) console.error('Growing over SSH …')
+    const ssh = only.has('ssh') ? await measureSsh(directory, isQuick, scratch) : undefined
     if (only.has('import')) console.error('Importing …')
     return {
       measuredAt: new Date().toISOString(),
@@ -80,8 +84,12 @@ async function bench(only: ReadonlySet<Part>, isQuick: boolean, scratch: string 
       quick: isQuick,
       growth: kernels.flatMap((result) => ('output' in result ? summarise(result.where, result.output) : [])),
       ...(only.has('import') ? { imports: await measureImport(directory, isQuick ? 15 : 60) } : {}),
+      ...(ssh !== undefined && 'output' in ssh ? { ssh: summariseSsh(ssh.output) } : {}),
       sizes: only.has('size') ? await entrySizes() : [],
-      leftOut: kernels.flatMap((result) => ('leftOut' in result ? [`${result.where}: ${result.leftOut}`] : [])),
+      leftOut: [
+        ...kernels.flatMap((result) => ('leftOut' in result ? [`${result.where}: ${result.leftOut}`] : [])),
+        ...(ssh !== undefined && 'leftOut' in ssh ? [ssh.leftOut] : []),
+      ],
     }
   } finally {
     await rm(directory, { recursive: true })

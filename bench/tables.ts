@@ -1,4 +1,5 @@
 import { type BenchResults, type GrowthSummary, goalsOf, isBusy, kilobytes, type VariantSummary } from './results.ts'
+import { sshMethods, sshRows } from './ssh/tables.ts'
 import type { Spread } from './statistics.ts'
 
 /** Lines of a table for a terminal; the first row is the head. */
@@ -34,7 +35,8 @@ export function report(results: BenchResults): readonly string[] {
   const section = (title: string, body: readonly string[]): void => void lines.push('', title, '', ...body)
   if (results.growth.length > 0)
     section('Growth', [...textTable(growthRows(results.growth)), '', ...methods, ...countingOf(results)])
-  const { imports, sizes } = results
+  const { imports, sizes, ssh } = results
+  if (ssh !== undefined) section('Growth over SSH', [...textTable(sshRows(ssh)), '', ...sshMethods, ssh.client])
   if (imports !== undefined) {
     section('Import of the package root in a fresh process', [
       `bare Node.js ${range(imports.bare)} ms; with the import ${range(imports.withPackage)} ms`,

@@ -24,11 +24,14 @@ export interface GuestOptions {
   readonly directory?: string
 }
 
+/** `scsi-deaf` is SCSI whose node is not told of a new size: it has to look again by itself. */
+export type Bus = 'virtio' | 'scsi' | 'scsi-deaf'
+
 export interface DiskSpec {
   /** Names it to the emulator; unique in the guest. */
   readonly name: string
   readonly serial: string
-  readonly bus: 'virtio' | 'scsi'
+  readonly bus: Bus
   /** Bytes. */
   readonly size: bigint
   /** Further properties of the emulated device, such as `wwn` and `vendor`. */
@@ -120,9 +123,22 @@ export class Guest {
       ...{ driver: 'raw', 'node-name': name, discard: 'unmap' },
       file: { driver: 'file', filename: image },
     })
-    const device = bus === 'virtio' ? { driver: 'virtio-blk-pci' } : { driver: 'scsi-hd', bus: 'scsi0.0' }
-    await qmp(this.#qmp, 'device_add', { ...device, id: deviceOf(name), drive: name, serial, ...properties })
+    await qmp(this.#qmp, 'device_add', { ...driverOf(bus), id: deviceOf(name), drive: name, serial, ...properties })
     return { name, serial, qmp: this.#qmp }
+  }
+
+  /** Plugs in the same disk once more. Both need the property `share-rw`. Resolves with what {@link removePath} takes. */
+  async addPath(
+    { name, serial }: GuestDisk,
+    { bus, properties = {} }: Omit<DiskSpec, 'name' | 'serial' | 'size'>,
+  ): Promise<string> {
+    const id = `${deviceOf(name)}-${bus}`
+    await qmp(this.#qmp, 'device_add', { ...driverOf(bus), id, drive: name, serial, ...properties })
+    return id
+  }
+
+  async removePath(id: string): Promise<void> {
+    await qmp(this.#qmp, 'device_del', { id })
   }
 
   /** Takes a disk away, and what was on it with it. A disk that the guest does not let go is taken away all the same when the guest is stopped. */
@@ -182,6 +198,11 @@ export async function resize({ qmp: path, name }: Pick<GuestDisk, 'name' | 'qmp'
 }
 
 const rootSerial = 'lab-root'
+
+function driverOf(bus: Bus): { readonly driver: string; readonly bus?: string } {
+  if (bus === 'virtio') return { driver: 'virtio-blk-pci' }
+  return { driver: 'scsi-hd', bus: bus === 'scsi' ? 'scsi0.0' : 'scsi1.0' }
+}
 
 // A device and the image behind it have names in one space of names.
 function deviceOf(name: string): string {
@@ -253,7 +274,7 @@ function machine(image: GuestImage, { directory, root, port, memory }: Machine):
       json({ driver: 'qcow2', 'node-name': 'root', discard: 'unmap', file: { driver: 'file', filename: root } }),
     ],
     ...['-device', `virtio-blk-pci,drive=root,id=${deviceOf('root')},serial=${rootSerial}`],
-    ...['-device', 'virtio-scsi-pci,id=scsi0'],
+    ...['-device', 'virtio-scsi-pci,id=scsi0', '-device', 'virtio-scsi-pci,id=scsi1,param_change=off'],
   ]
 }
 

@@ -12,6 +12,15 @@ export interface NodeRequest {
   readonly address: GuestAddress
   readonly path: string
   readonly to: string
+  /** The process that runs it is to die at this round trip to the node. */
+  readonly dies?: Death
+}
+
+export interface Death {
+  /** Of the round trips, counted from 0. */
+  readonly at: number
+  /** Milliseconds after the request was sent; left out: it is not sent any more. */
+  readonly after?: number
 }
 
 export interface RequestOnNode {
