@@ -164,7 +164,7 @@ test('when the node starts anew in the middle, the run says that it cannot know,
         break
       }
     }
-    expect(await failureOf(run)).toMatchObject({ code: 'host-unreachable', layer, outcome: 'unknown' })
+    expect(await failureOf(run)).toMatchObject({ code: 'host-unreachable', outcome: 'unknown' })
     await host.close?.()
     await openLuks(node, `/dev/disk/by-partuuid/${partitionName}`, mapping.replace('/dev/mapper/', ''))
     await node.shell.run('vgchange', '--quiet', '--activate', 'y')

@@ -19,7 +19,7 @@ export async function luksOn(node: Node, device: string): Promise<string> {
   await withPassphrase(node, 'cryptsetup', 'luksFormat', '--batch-mode', ...cheap, '--key-file', '-', device)
   await openLuks(node, device, name)
   onTestFinished(async () => {
-    await until(`the end of ${name}`, async () => (await node.shell.attempt(['cryptsetup', 'close', name])).code === 0)
+    await until(`the end of ${name}`, () => ended(node, closeMapping, name))
   })
   return `/dev/mapper/${name}`
 }
@@ -28,6 +28,14 @@ export async function luksOn(node: Node, device: string): Promise<string> {
 export async function openLuks(node: Node, device: string, name: string): Promise<void> {
   await withPassphrase(node, 'cryptsetup', 'open', '--key-file', '-', device, name)
   await node.settled()
+}
+
+// What a reset has taken apart already has ended as well.
+const closeMapping = '[ ! -e "/dev/mapper/$1" ] || cryptsetup close "$1"'
+const removeGroup = 'lvm vgs "$1" >/dev/null 2>&1 || exit 0; lvm vgremove --force --yes "$1"'
+
+async function ended(node: Node, script: string, name: string): Promise<boolean> {
+  return (await node.shell.attempt(['sh', '-c', script, 'end', name])).code === 0
 }
 
 async function withPassphrase(node: Node, ...argv: readonly string[]): Promise<void> {
@@ -40,10 +48,7 @@ export async function logicalVolumeOn(node: Node, ...devices: readonly string[])
   const group = `vg${randomUUID().slice(0, 8)}`
   await node.shell.run('vgcreate', '--quiet', '--yes', group, ...devices)
   onTestFinished(async () => {
-    await until(
-      `the end of ${group}`,
-      async () => (await node.shell.attempt(['vgremove', '--force', '--yes', group])).code === 0,
-    )
+    await until(`the end of ${group}`, () => ended(node, removeGroup, group))
   })
   await node.shell.run('lvcreate', '--quiet', '--yes', '--extents', '100%FREE', '--name', 'data', group)
   await node.settled()
