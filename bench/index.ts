@@ -7,11 +7,12 @@ import type { GrowthCase, Rounds } from './growth/cases.ts'
 import { measureImport } from './imports.ts'
 import { inUserModeLinux, type KernelResult, onThisKernel } from './kernels.ts'
 import { buildPackage } from './package.ts'
-import { withBenchPart } from './readme.ts'
+import { withBenchPart, withSshPart } from './readme.ts'
 import { type BenchResults, isBusy, summarise } from './results.ts'
 import { entrySizes } from './sizes.ts'
 import { measureSsh } from './ssh/index.ts'
 import { summariseSsh } from './ssh/results.ts'
+import { sshReadme } from './ssh/tables.ts'
 import { readmePart, report } from './tables.ts'
 
 const usage = `npm run bench -- [options]
@@ -124,7 +125,10 @@ if (values.help) {
     process.exitCode = 1
   } else if (values.readme) {
     const path = new URL('../README.md', import.meta.url)
-    await writeFile(path, withBenchPart(await readFile(path, 'utf8'), readmePart(results)))
+    const text = await readFile(path, 'utf8')
+    const { ssh } = results
+    const isSshAlone = ssh !== undefined && results.growth.length === 0
+    await writeFile(path, isSshAlone ? withSshPart(text, sshReadme(ssh)) : withBenchPart(text, readmePart(results)))
     console.log('README.md has the table now.')
   }
 }

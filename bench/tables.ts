@@ -1,5 +1,7 @@
+import { markdownTable } from './markdown.ts'
+import { markedSsh } from './readme.ts'
 import { type BenchResults, type GrowthSummary, goalsOf, isBusy, kilobytes, type VariantSummary } from './results.ts'
-import { sshMethods, sshRows } from './ssh/tables.ts'
+import { sshMethods, sshReadme, sshRows } from './ssh/tables.ts'
 import type { Spread } from './statistics.ts'
 
 /** Lines of a table for a terminal; the first row is the head. */
@@ -12,12 +14,6 @@ function textTable(rows: readonly (readonly string[])[]): readonly string[] {
       .trimEnd()
   const [head = [], ...body] = rows
   return [line(head), widths.map((width) => '─'.repeat(width)).join('  '), ...body.map(line)]
-}
-
-function markdownTable(rows: readonly (readonly string[])[]): readonly string[] {
-  const line = (row: readonly string[]): string => `| ${row.join(' | ')} |`
-  const [head = [], ...body] = rows
-  return [line(head), line(head.map((_, column) => (column === 0 ? '---' : '---:'))), ...body.map(line)]
 }
 
 const methods = [
@@ -122,7 +118,7 @@ function times(spread: Spread | undefined): string {
 
 /** The part of the README between its markers: online growth, and what loading costs. */
 export function readmePart(results: BenchResults): readonly string[] {
-  const { growth, imports, sizes } = results
+  const { growth, imports, sizes, ssh } = results
   const cell = (summary: VariantSummary | undefined): string => {
     if (summary === undefined) return ''
     const { processes, milliseconds, stall } = summary
@@ -156,5 +152,6 @@ export function readmePart(results: BenchResults): readonly string[] {
     `Medians of \`npm run bench\` on ${results.processors} processors, Node.js ${results.node}${here === undefined ? '' : `, kernel ${here.kernel}`}: filesystems made anew on loop devices, the three in turn from one process that`,
     'has called each before; stalls are measured in growths of their own. mount-utils’ sequence is `blockdev --getro`, `blkid -p` twice, and the tool; neither it nor the tool verifies.' +
       footnote,
+    ...(ssh === undefined ? [] : ['', ...markedSsh(sshReadme(ssh))]),
   ]
 }

@@ -5,7 +5,7 @@ import { release, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { startLink } from '../../test/lab/link.ts'
+import { type Link, startLink } from '../../test/lab/link.ts'
 import { type SshServer, startSshd } from '../../test/lab/sshd.ts'
 import { ScratchVolume } from '../growth/volume.ts'
 import type { SshLinkResult, SshRunnerOutput, SshRunnerSpec, SshSample, WayName } from './cases.ts'
@@ -17,6 +17,12 @@ const rest = 50
 const interruption = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.once(signal, () => interruption.abort(new Error(`Ended by ${signal}.`)))
+}
+
+function countsOf(server: SshServer, { connections, sent, received }: Link): Omit<SshSample, 'milliseconds'> {
+  // The server itself says it, of whatever client.
+  const sessions = server.log().match(/^Starting session: /gm)?.length ?? 0
+  return { connections, sessions, sent, received }
 }
 
 /** All ways in turn, round by round, each round beginning with another one. */
@@ -40,18 +46,20 @@ async function measure(
         interruption.signal.throwIfAborted()
         volume.remake()
         await sleep(rest + latency)
-        const before = { connections: link.connections, sent: link.sent, received: link.received }
+        const before = countsOf(server, link)
         const began = performance.now()
-        const sessions = await way.grow(volume)
+        await way.grow(volume)
         const milliseconds = performance.now() - began
         volume.requireGrown()
-        await sleep(latency)
-        const { connections, sent, received } = link
-        const wire = {
-          connections: connections - before.connections,
-          ...{ sent: sent - before.sent, received: received - before.received },
-        }
-        if (round >= 0) samples[way.name].push({ milliseconds, sessions, ...wire })
+        await sleep(rest + latency)
+        const after = countsOf(server, link)
+        if (round < 0) continue
+        samples[way.name].push({
+          milliseconds,
+          connections: after.connections - before.connections,
+          sessions: after.sessions - before.sessions,
+          ...{ sent: after.sent - before.sent, received: after.received - before.received },
+        })
       }
     }
     return { latency, samples }
@@ -64,7 +72,7 @@ async function measure(
 async function main(specPath: string): Promise<void> {
   const spec: SshRunnerSpec = JSON.parse(readFileSync(specPath, 'utf8'))
   const directory = mkdtempSync(join(spec.scratch ?? tmpdir(), 'volume-expander-bench-'))
-  const server = await startSshd()
+  const server = await startSshd({ config: ['LogLevel VERBOSE'] })
   const volume = new ScratchVolume(directory, {
     ...{ filesystem: 'xfs', online: true, from: 1, to: 2 },
     rounds: { growth: 0, nothingToDo: 0, stall: 0, cold: 0 },

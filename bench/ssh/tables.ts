@@ -1,3 +1,4 @@
+import { markdownTable } from '../markdown.ts'
 import type { WayName } from './cases.ts'
 import { wayNames } from './cases.ts'
 import type { SshSummary, WaySummary } from './results.ts'
@@ -34,5 +35,31 @@ function rowOf(title: string, { sessions, connections, waits, sent, received, li
     `${sent.median}`,
     `${received.median}`,
     ...links.map(({ milliseconds, ratio }) => `${milliseconds.median.toFixed(0)} ms, ${ratio.median.toFixed(2)} ×`),
+  ]
+}
+
+/** For the README: counts, and ratios rather than times. */
+export function sshReadme(summary: SshSummary): readonly string[] {
+  const { ways } = summary
+  const latencies = ways.script.links.map(({ latency }) => latency)
+  const rows = wayNames.map((name) => {
+    const { sessions, connections, waits, sent, received, links } = ways[name]
+    return [
+      titles[name],
+      `${sessions.median}`,
+      `${connections.median}`,
+      waits.toFixed(1),
+      `${((sent.median + received.median) / 1000).toFixed(1)} kB`,
+      ...links.map(({ milliseconds, ratio }) => `${milliseconds.median.toFixed(0)} ms / ${ratio.median.toFixed(2)} ×`),
+    ]
+  })
+  const head = ['', 'sessions', 'connections', 'waits', 'bytes', ...latencies.map((latency) => `+ ${latency} ms`)]
+  return [
+    `One growth of an XFS over SSH, with ${latencies.join(', ')} ms added to a round trip: wall time / beside the script:`,
+    '',
+    ...markdownTable([head, ...rows]),
+    '',
+    'Sessions are what the server has started, one after the other; waits, how often the wire is waited for in all, by what a millisecond of latency costs. The script and the steps are',
+    '`lsblk`, `blockdev`, `xfs_growfs` and `df`, which nobody compares with anything.',
   ]
 }

@@ -25,8 +25,7 @@ export interface Mounted {
 /** A way to grow a mounted XFS to the end of its device on another machine. */
 export interface Way {
   readonly name: WayName
-  /** @returns how many sessions it took */
-  grow(volume: Mounted): Promise<number>
+  grow(volume: Mounted): Promise<unknown>
   close(): Promise<void>
 }
 
@@ -53,27 +52,13 @@ function hostOver({ port, identity, knownHosts }: Access): Host {
   })
 }
 
-/** Each batch is a session of its own. */
-async function growBy(host: Host, path: string): Promise<number> {
-  let sessions = 0
-  const counted: Host = {
-    ...host,
-    batch: (items, options) => {
-      sessions += 1
-      return host.batch(items, options)
-    },
-  }
-  await expand({ host: counted, path, to: 'fill' })
-  return sessions
-}
-
 /** One host for all growths, as a program that grows many has it. */
 async function ours(access: Access): Promise<Way> {
   const host = hostOver(access)
   await host.exec(['true'])
   return {
     name: 'ours',
-    grow: ({ mountPoint }) => growBy(host, mountPoint),
+    grow: ({ mountPoint }) => expand({ host, path: mountPoint, to: 'fill' }).then(),
     close: async () => host.close?.(),
   }
 }
@@ -85,7 +70,7 @@ function oursCold(access: Access): Way {
     async grow({ mountPoint }) {
       const host = hostOver(access)
       try {
-        return await growBy(host, mountPoint)
+        await expand({ host, path: mountPoint, to: 'fill' })
       } finally {
         await host.close?.()
       }
@@ -114,7 +99,6 @@ function script(access: Access): Way {
           .join('')}`,
       )
       await running
-      return 1
     },
     close: async () => {},
   }
@@ -138,8 +122,6 @@ function connections(access: Access): Way {
   return { name: 'connections', grow: (volume) => oneByOne(volume, optionsOf(access)), close: async () => {} }
 }
 
-async function oneByOne(volume: Mounted, options: readonly string[]): Promise<number> {
-  const all = stepsOf(volume)
-  for (const step of all) await execute('ssh', [...options, '127.0.0.1', ...step])
-  return all.length
+async function oneByOne(volume: Mounted, options: readonly string[]): Promise<void> {
+  for (const step of stepsOf(volume)) await execute('ssh', [...options, '127.0.0.1', ...step])
 }
