@@ -132,7 +132,7 @@ async function checkAll() {
   }
   await stage('package', ['npm', 'run', 'test:package', ...reportTo('package.json')], { reports: ['package.json'] })
   await stage('real filesystems', ['npm', 'run', 'test:real'], {
-    reports: ['real-host.json', 'real-uml.json'],
+    reports: ['real-host.json', 'real-uml.json', 'real-node.json'],
     limit: 25 * minute,
   })
   for (const version of newerNodes) await checkUnderNode(version)

@@ -62,8 +62,8 @@ test('a map with a path that is offline is refused before its disk grows', async
   await node.shell.run('mkfs.xfs', '-q', '-f', device)
   const path = await node.mount(device)
   const state = `/sys/class/block/${paths[1].replace('/dev/', '')}/device/state`
-  await node.shell.write(state, 'offline')
-  onTestFinished(() => node.shell.write(state, 'running'))
+  await node.shell.write(state, 'offline\n')
+  onTestFinished(() => node.shell.write(state, 'running\n'))
   const error = await failureOf(expand({ volume: labDisk(disk), host, path, to: `${to}` }))
   expect(error).toMatchObject({ code: 'wrong-state', layer: 'multipath', outcome: 'unchanged' })
   expect(error.message).toContain(paths[1])

@@ -208,7 +208,7 @@ describe('nothing is touched', () => {
   test.each([
     ['a thin volume is not made larger than its pool', ['dm-thin-pool'], thin, '200Mi', 0, /thin/],
     ['a thin volume is not made larger for a disk that has grown', ['dm-thin-pool'], thin, 'fill', 1, /thin/],
-    ['a RAID with room on one leg', ['raid1', 'dm-raid'], raid, 'fill', 1, /RAID.*every leg/],
+    ['a RAID with room on one leg', ['raid1', 'dm-raid'], raid, 'fill', 1, /RAID volume/],
     ['a RAID with room on both legs, which is not grown here', ['raid1', 'dm-raid'], raid, 'fill', 2, /RAID/],
     ['a striped volume with room on one leg', [], ['--stripes', '2', '--extents', '30'], 'fill', 1, /striped over/],
     [
@@ -217,7 +217,7 @@ describe('nothing is touched', () => {
       ['--stripes', '2', '--extents', '20'],
       '200Mi',
       0,
-      /striped over|larger|can have/,
+      /striped over/,
     ],
   ] as const)('%s', async (_, modules, options, to, grown, message) => {
     loadModules(...modules)
