@@ -15,7 +15,7 @@ export const sshMethods = [
   'Growth over SSH: an XFS of 1 GiB on a loop device of 2 GiB, made anew for each measurement, on this machine’s own OpenSSH server, through a link that adds',
   'latency. The steps are lsblk, blockdev, xfs_growfs and df; only the library verifies what it found and what became of it. All take turns round by round;',
   'figures are medians, and ratios those of neighbours in one round to the script. Waits: what a millisecond of latency costs, which is how often the wire is',
-  'waited for, one after the other; connecting takes some eight of them.',
+  'waited for, one after the other.',
 ] as const
 
 export function sshRows({ ways }: SshSummary): readonly (readonly string[])[] {
