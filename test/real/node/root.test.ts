@@ -5,6 +5,7 @@ import { sizeOf } from '../../lab/node/guest.ts'
 import { labDisk } from '../../lab/node/volume.ts'
 import { hostAt } from './support/host.ts'
 import { Node } from './support/node.ts'
+import { patient } from './support/requests.ts'
 
 // As root may write into the last blocks, nothing is left for anybody; /tmp and /var/tmp are on it.
 const fillUp = `free=$(stat --file-system --format='%f * %S' "$1") && fallocate --length $(($free)) "$1/filler" 2>/dev/null
@@ -27,7 +28,13 @@ test('the root of the node, a partition with ext4 and no free block, grows witho
   await shell.run('sh', '-c', 'sync; sleep 1; touch /run/mark')
 
   const from = await sizeOf(guest.rootDisk)
-  const report = await expand({ volume: labDisk(guest.rootDisk), host, path: '/', to: `${from + GiB}` })
+  const report = await expand({
+    volume: labDisk(guest.rootDisk),
+    host,
+    path: '/',
+    to: `${from + GiB}`,
+    timeouts: patient,
+  })
 
   expect(report.layers.map(({ kind }) => kind)).toEqual(['volume', 'device', 'partition', 'filesystem'])
   expect(report.layers.at(-1)?.after).toBeGreaterThan(from + GiB - GiB / 50n)

@@ -23,14 +23,18 @@ export interface Death {
   readonly after?: number
 }
 
+/** Milliseconds: an emulated machine on a busy one answers late. */
+export const patient = { observe: 300_000, device: 300_000 } as const
+
 export interface RequestOnNode {
   readonly volume: Volume
   readonly host: Host
   readonly path: string
   readonly to: string
   readonly luksKey: () => Promise<string>
+  readonly timeouts: typeof patient
 }
 
 export function requestOn({ disk, address, path, to }: NodeRequest): RequestOnNode {
-  return { volume: labDisk(disk), host: hostAt(address), path, to, luksKey: async () => passphrase }
+  return { volume: labDisk(disk), host: hostAt(address), path, to, luksKey: async () => passphrase, timeouts: patient }
 }
