@@ -38,7 +38,23 @@ test('the root of the node, a partition with ext4 and no free block, grows witho
 
   expect(report.layers.map(({ kind }) => kind)).toEqual(['volume', 'device', 'partition', 'filesystem'])
   expect(report.layers.at(-1)?.after).toBeGreaterThan(from + GiB - GiB / 50n)
-  const touched = await shell.run('find', '/', '-xdev', '(', '-newer', '/run/mark', '-o', '-cnewer', '/run/mark', ')')
+  // Of the root directory itself resize2fs changes the times: it makes an empty file there, and removes it, to see whether the root is read-only (e2fsprogs, lib/ext2fs/ismounted.c).
+  const touched = await shell.run(
+    'find',
+    '/',
+    '-mindepth',
+    '1',
+    '-xdev',
+    '-fstype',
+    'ext4',
+    '(',
+    '-newer',
+    '/run/mark',
+    '-o',
+    '-cnewer',
+    '/run/mark',
+    ')',
+  )
   expect(touched).toBe('')
   await shell.run('sh', '-c', 'head -c 1048576 /dev/zero >/tmp/more && rm /tmp/more')
 })
