@@ -8,18 +8,21 @@ import type { GrowthCase, Rounds } from './growth/cases.ts'
 import { measureImport } from './imports.ts'
 import { inUserModeLinux, type KernelResult, onThisKernel } from './kernels.ts'
 import { buildPackage } from './package.ts'
-import { withBenchPart } from './readme.ts'
+import { withBenchPart, withSshPart } from './readme.ts'
 import { type BenchResults, isBusy, summarise } from './results.ts'
 import { entrySizes } from './sizes.ts'
+import { measureSsh } from './ssh/index.ts'
+import { summariseSsh } from './ssh/results.ts'
+import { sshReadme } from './ssh/tables.ts'
 import { readmePart, report } from './tables.ts'
 
 const usage = `npm run bench -- [options]
-  --quick               fewer sizes and rounds: less than a minute
+  --quick               fewer sizes and rounds: a minute or two
   --readme              writes the table into README.md, unless the machine was busy
-  --only PART           one of growth, xfs, ext4, offline, import, size, fleet; may be repeated. fleet: only when it is asked for
+  --only PART           one of growth, xfs, ext4, offline, ssh, import, size, fleet; may be repeated. fleet: only when it is asked for
   --scratch DIRECTORY   where this kernel's images are made; the temporary directory unless said
 `
-const parts = ['xfs', 'ext4', 'offline', 'import', 'size'] as const
+const parts = ['xfs', 'ext4', 'offline', 'ssh', 'import', 'size'] as const
 /** Takes minutes, and says nothing about this machine. */
 const askedFor = 'fleet'
 type Part = (typeof parts)[number] | typeof askedFor
@@ -74,6 +77,8 @@ async function bench(only: ReadonlySet<Part>, isQuick: boolean, scratch: string 
       kernels.push(await inUserModeLinux(directory, casesOf('ext4', true, isQuick), interruption.signal))
     }
     interruption.signal.throwIfAborted()
+    if (only.has('ssh')) console.error('Growing over SSH …')
+    const ssh = only.has('ssh') ? await measureSsh(directory, isQuick, scratch) : undefined
     if (only.has('import')) console.error('Importing …')
     return {
       measuredAt: new Date().toISOString(),
@@ -84,8 +89,12 @@ async function bench(only: ReadonlySet<Part>, isQuick: boolean, scratch: string 
       growth: kernels.flatMap((result) => ('output' in result ? summarise(result.where, result.output) : [])),
       ...(only.has('import') ? { imports: await measureImport(directory, isQuick ? 15 : 60) } : {}),
       ...(only.has(askedFor) ? { fleet: await benchFleet(isQuick) } : {}),
+      ...(ssh !== undefined && 'output' in ssh ? { ssh: summariseSsh(ssh.output) } : {}),
       sizes: only.has('size') ? await entrySizes() : [],
-      leftOut: kernels.flatMap((result) => ('leftOut' in result ? [`${result.where}: ${result.leftOut}`] : [])),
+      leftOut: [
+        ...kernels.flatMap((result) => ('leftOut' in result ? [`${result.where}: ${result.leftOut}`] : [])),
+        ...(ssh !== undefined && 'leftOut' in ssh ? [ssh.leftOut] : []),
+      ],
     }
   } finally {
     await rm(directory, { recursive: true })
@@ -120,7 +129,10 @@ if (values.help) {
     process.exitCode = 1
   } else if (values.readme) {
     const path = new URL('../README.md', import.meta.url)
-    await writeFile(path, withBenchPart(await readFile(path, 'utf8'), readmePart(results)))
+    const text = await readFile(path, 'utf8')
+    const { ssh } = results
+    const isSshAlone = ssh !== undefined && results.growth.length === 0
+    await writeFile(path, isSshAlone ? withSshPart(text, sshReadme(ssh)) : withBenchPart(text, readmePart(results)))
     console.log('README.md has the table now.')
   }
 }

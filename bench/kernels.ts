@@ -80,7 +80,7 @@ export async function inUserModeLinux(
 async function runner(directory: string, name: string, spec: RunnerSpec): Promise<readonly string[]> {
   const path = join(directory, `${name}-spec.json`)
   await writeFile(path, JSON.stringify(spec))
-  return [process.execPath, join(directory, 'runner.js'), path]
+  return [process.execPath, join(directory, 'growth/runner.js'), path]
 }
 
 async function outputOf(path: string): Promise<RunnerOutput> {

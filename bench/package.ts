@@ -11,6 +11,7 @@ const programs = [
   new URL('./growth/runner.ts', import.meta.url),
   new URL('./growth/workload.ts', import.meta.url),
   new URL('./growth/single.ts', import.meta.url),
+  new URL('./ssh/runner.ts', import.meta.url),
 ] as const
 const root = fileURLToPath(new URL('../', import.meta.url))
 
@@ -30,6 +31,7 @@ export async function buildPackage(directory: string): Promise<void> {
     absWorkingDir: root,
     entryPoints: programs.map((program) => fileURLToPath(program)),
     outdir: directory,
+    outbase: 'bench',
     bundle: true,
     format: 'esm',
     platform: 'node',
@@ -49,9 +51,9 @@ interface PluginBuild {
 const installedPackage = {
   name: 'installed-package',
   setup(build: PluginBuild): void {
-    build.onResolve({ filter: /\/(?:src|providers\/file)\/index\.ts$/ }, ({ path }) => ({
-      path: `volume-expander${path.includes('/providers/file/') ? '/providers/file' : ''}`,
-      external: true,
-    }))
+    build.onResolve({ filter: /\/(?:src|providers\/file|hosts\/ssh)\/index\.ts$/ }, ({ path }) => {
+      const [, entry = ''] = /(\/providers\/file|\/hosts\/ssh)\/index\.ts$/.exec(path) ?? []
+      return { path: `volume-expander${entry}`, external: true }
+    })
   },
 } as const

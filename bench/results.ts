@@ -4,6 +4,7 @@ import type { CaseResult, RunnerOutput, VariantName } from './growth/cases.ts'
 import { variantNames } from './growth/cases.ts'
 import type { ImportCost } from './imports.ts'
 import type { EntrySize } from './sizes.ts'
+import type { SshSummary } from './ssh/results.ts'
 import { pairwise, type Spread, spreadOf } from './statistics.ts'
 
 /** What a run of the bench found, as it is written to a file. */
@@ -16,6 +17,7 @@ export interface BenchResults {
   readonly quick: boolean
   readonly growth: readonly GrowthSummary[]
   readonly imports?: ImportCost
+  readonly ssh?: SshSummary
   readonly sizes: readonly EntrySize[]
   readonly fleet?: FleetBench
   /** What could not be measured here, and why. */

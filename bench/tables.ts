@@ -1,5 +1,8 @@
 import { fleetRows, inFlightRows } from './fleet/report.ts'
+import { markdownTable } from './markdown.ts'
+import { markedSsh } from './readme.ts'
 import { type BenchResults, type GrowthSummary, goalsOf, isBusy, kilobytes, type VariantSummary } from './results.ts'
+import { sshMethods, sshReadme, sshRows } from './ssh/tables.ts'
 import type { Spread } from './statistics.ts'
 
 /** Lines of a table for a terminal; the first row is the head. */
@@ -12,12 +15,6 @@ function textTable(rows: readonly (readonly string[])[]): readonly string[] {
       .trimEnd()
   const [head = [], ...body] = rows
   return [line(head), widths.map((width) => '─'.repeat(width)).join('  '), ...body.map(line)]
-}
-
-function markdownTable(rows: readonly (readonly string[])[]): readonly string[] {
-  const line = (row: readonly string[]): string => `| ${row.join(' | ')} |`
-  const [head = [], ...body] = rows
-  return [line(head), line(head.map((_, column) => (column === 0 ? '---' : '---:'))), ...body.map(line)]
 }
 
 const methods = [
@@ -35,11 +32,12 @@ export function report(results: BenchResults): readonly string[] {
   const section = (title: string, body: readonly string[]): void => void lines.push('', title, '', ...body)
   if (results.growth.length > 0)
     section('Growth', [...textTable(growthRows(results.growth)), '', ...methods, ...countingOf(results)])
-  const { imports, sizes, fleet } = results
+  const { imports, sizes, fleet, ssh } = results
   if (fleet !== undefined) {
     section('Fleets of EBS volumes on an emulated EC2, all at once', textTable(fleetRows(fleet)))
     section('In flight at once, over real connections', textTable(inFlightRows(fleet)))
   }
+  if (ssh !== undefined) section('Growth over SSH', [...textTable(sshRows(ssh)), '', ...sshMethods, ssh.client])
   if (imports !== undefined) {
     section('Import of the package root in a fresh process', [
       `bare Node.js ${range(imports.bare)} ms; with the import ${range(imports.withPackage)} ms`,
@@ -125,7 +123,7 @@ function times(spread: Spread | undefined): string {
 
 /** The part of the README between its markers: online growth, and what loading costs. */
 export function readmePart(results: BenchResults): readonly string[] {
-  const { growth, imports, sizes } = results
+  const { growth, imports, sizes, ssh } = results
   const cell = (summary: VariantSummary | undefined): string => {
     if (summary === undefined) return ''
     const { processes, milliseconds, stall } = summary
@@ -159,5 +157,6 @@ export function readmePart(results: BenchResults): readonly string[] {
     `Medians of \`npm run bench\` on ${results.processors} processors, Node.js ${results.node}${here === undefined ? '' : `, kernel ${here.kernel}`}: filesystems made anew on loop devices, the three in turn from one process that`,
     'has called each before; stalls are measured in growths of their own. mount-utils’ sequence is `blockdev --getro`, `blkid -p` twice, and the tool; neither it nor the tool verifies.' +
       footnote,
+    ...(ssh === undefined ? [] : ['', ...markedSsh(sshReadme(ssh))]),
   ]
 }

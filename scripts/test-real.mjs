@@ -1,4 +1,5 @@
-// Real filesystems on this machine's kernel, then inside User-Mode Linux and, meanwhile, beside real storage backends; with --node also on an emulated machine over SSH. Other arguments are names of test files, as Vitest takes them.
+// Real filesystems on this machine's kernel, then inside User-Mode Linux and, meanwhile, beside real storage backends; with --node also on an emulated machine over SSH, and
+// with volumes of those backends on it. Other arguments are names of test files, as Vitest takes them.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'

@@ -29,8 +29,8 @@ export class ScratchVolume {
   remake(): void {
     const { filesystem, online, from } = this.growthCase
     this.#unmount()
-    if (filesystem === 'xfs') run('mkfs.xfs', '-q', '-f', '-d', `size=${from}g`, this.device)
-    else run('mkfs.ext4', '-q', '-F', this.device, `${from}g`)
+    if (filesystem === 'xfs') runWhenFree('mkfs.xfs', '-q', '-f', '-d', `size=${from}g`, this.device)
+    else runWhenFree('mkfs.ext4', '-q', '-F', this.device, `${from}g`)
     if (online) {
       // ext4 would initialise inode tables in the background, at moments of its own.
       const options = filesystem === 'ext4' ? ['-o', 'noinit_itable'] : []
@@ -76,6 +76,19 @@ function extSize(image: string): number {
     closeSync(fd)
   }
   return superblock.readUInt32LE(4) * (1024 << superblock.readUInt32LE(0x18))
+}
+
+/** Others who looked at all mounts may have the device for a moment longer. */
+function runWhenFree(program: string, ...args: string[]): string {
+  for (const end = performance.now() + 60_000; ; ) {
+    try {
+      return run(program, ...args)
+    } catch (error) {
+      const isBusy = error instanceof Error && /busy|in use/.test(error.message)
+      if (!isBusy || performance.now() > end) throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50)
+    }
+  }
 }
 
 function run(program: string, ...args: string[]): string {

@@ -5,6 +5,8 @@ export interface Link {
   readonly port: number
   /** Connections that were made through it. */
   readonly connections: number
+  /** Bytes from the client. */
+  readonly sent: number
   /** Bytes towards the client. */
   readonly received: number
   /** Ends all connections without a word to either side. */
@@ -17,7 +19,7 @@ export interface Link {
 /** Listens on 127.0.0.1 and passes everything on to `port` there. @param latency milliseconds added to each direction */
 export async function startLink(port: number, latency = 0): Promise<Link> {
   const sockets = new Set<Socket>()
-  let [connections, received, frozen] = [0, 0, false]
+  let [connections, sent, received, frozen] = [0, 0, 0, false]
   const pass = (from: Socket, to: Socket, count: (bytes: number) => void): void => {
     from.on('data', (chunk: Uint8Array) => {
       if (frozen) return
@@ -35,7 +37,9 @@ export async function startLink(port: number, latency = 0): Promise<Link> {
       sockets.add(socket)
       socket.on('close', () => sockets.delete(socket))
     }
-    pass(client, upstream, () => undefined)
+    pass(client, upstream, (bytes) => {
+      sent += bytes
+    })
     pass(upstream, client, (bytes) => {
       received += bytes
     })
@@ -47,6 +51,9 @@ export async function startLink(port: number, latency = 0): Promise<Link> {
     port: address.port,
     get connections() {
       return connections
+    },
+    get sent() {
+      return sent
     },
     get received() {
       return received

@@ -52,6 +52,7 @@ export const recipe: Recipe = {
     'iproute2',
     'linux-image-cloud-amd64',
     'lvm2',
+    'multipath-tools',
     'openssh-server',
     'sudo',
     'systemd-sysv',
@@ -66,6 +67,10 @@ export const recipe: Recipe = {
     '/etc/fstab': 'LABEL=noderoot / ext4 noatime 0 0\ntmpfs /var/log tmpfs mode=755 0 0\n',
     '/etc/systemd/journald.conf.d/lab.conf': '[Journal]\nStorage=volatile\nForwardToConsole=no\n',
     '/etc/systemd/system/lab-network.service': network,
+    // The module is loaded, and the daemon started, where they are wanted: every boot would wait for them.
+    '/etc/modules-load.d/multipath.conf': '',
+    // Two paths are needed, as by default, before a disk becomes a map: all other disks stay what they are.
+    '/etc/multipath.conf': 'defaults {\n  find_multipaths yes\n  user_friendly_names no\n}\n',
     '/etc/ssh/sshd_config.d/lab.conf': 'UseDNS no\nPrintMotd no\nPrintLastLog no\nMaxSessions 100\nMaxStartups 100\n',
   },
   masked: [
@@ -89,6 +94,8 @@ export const recipe: Recipe = {
     'modprobe@efi_pstore.service',
     'modprobe@fuse.service',
     'modprobe@loop.service',
+    'multipathd.service',
+    'multipathd.socket',
     'proc-sys-fs-binfmt_misc.automount',
     'sys-fs-fuse-connections.mount',
     'sys-kernel-debug.mount',

@@ -201,4 +201,42 @@ describe('nothing is touched', () => {
     expect(error.message).toMatch(message)
     expect(made.disks[0]?.size).toBe(64n * MiB)
   })
+
+  const thin = ['--thin', '--extents', '10', '--virtualsize', '24M', '--thinpool', 'pool'] as const
+  const raid = ['--type', 'raid1', '--mirrors', '1', '--extents', '5', '--yes'] as const
+
+  test.each([
+    ['a thin volume is not made larger than its pool', ['dm-thin-pool'], thin, '200Mi', 0, /thin/],
+    ['a thin volume is not made larger for a disk that has grown', ['dm-thin-pool'], thin, 'fill', 1, /thin/],
+    ['a RAID with room on one leg', ['raid1', 'dm-raid'], raid, 'fill', 1, /RAID volume/],
+    ['a RAID with room on both legs, which is not grown here', ['raid1', 'dm-raid'], raid, 'fill', 2, /RAID/],
+    ['a striped volume with room on one leg', [], ['--stripes', '2', '--extents', '30'], 'fill', 1, /striped over/],
+    ['a striped volume that is asked for more', [], ['--stripes', '2', '--extents', '20'], '200Mi', 0, /striped over/],
+  ] as const)('%s', async (_, modules, options, to, grown, message) => {
+    loadModules(...modules)
+    const made = await group(2)
+    const mountPoint = mounted(volume(made, options))
+    for (const disk of made.disks.slice(0, grown)) disk.resize(128n * MiB)
+    const seen = (): readonly string[] => [
+      columnOf('lvs', 'lv_size', `${made.name}/data`),
+      ...made.devices.map((device) => columnOf('pvs', 'pv_size', device)),
+    ]
+    const before = seen()
+    const error = await refusalOf(expand({ host, path: mountPoint, to }))
+    expect(error).toMatchObject({ layer: 'lvm', outcome: 'unchanged' })
+    expect(error.message).toMatch(message)
+    expect(error.remedy).toMatch(/\w/)
+    expect(seen()).toEqual(before)
+  })
+
+  test('a striped volume is refused before the disk of one leg grows', async () => {
+    const made = await group(2)
+    const mountPoint = mounted(volume(made, ['--stripes', '2', ...all]))
+    const [disk] = made.disks
+    const request = { volume: file().volume(disk?.image ?? ''), host, path: mountPoint, to: '128Mi' }
+    const error = await refusalOf(expand(request))
+    expect(error).toMatchObject({ code: 'unsupported-feature', layer: 'lvm', outcome: 'unchanged' })
+    expect(error.message).toMatch(/striped over/)
+    expect(disk?.size).toBe(64n * MiB)
+  })
 })

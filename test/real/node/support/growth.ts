@@ -14,18 +14,18 @@ import { type GuestWriter, intactGuestRecords, startGuestWriter } from './writer
 
 /** A mounted filesystem with things to lose, and a process that goes on writing to it. */
 export class FilesystemInUse {
-  readonly mountPoint: string
   readonly device: string
-  readonly writer: GuestWriter
   readonly #node: Node
   readonly #content: GuestContent
+  #mountPoint: string
+  #writer: GuestWriter
 
   private constructor(node: Node, device: string, mountPoint: string, content: GuestContent, writer: GuestWriter) {
     this.#node = node
     this.device = device
-    this.mountPoint = mountPoint
+    this.#mountPoint = mountPoint
     this.#content = content
-    this.writer = writer
+    this.#writer = writer
   }
 
   /** Makes the filesystem and everything else. */
@@ -37,17 +37,35 @@ export class FilesystemInUse {
     return new FilesystemInUse(node, device, mountPoint, content, writer)
   }
 
+  /** Another one after a reset of the node. */
+  get mountPoint(): string {
+    return this.#mountPoint
+  }
+
+  /** Mounts it again on a node that was reset, which ended the writer: what that had confirmed is there, and another one writes from now on. */
+  async revive(): Promise<void> {
+    const { shell } = this.#node
+    this.#mountPoint = await this.#node.mount(this.device)
+    await this.#expectRecords(this.#writer.confirmed())
+    await shell.run('rm', `${this.#mountPoint}/records`)
+    this.#writer = await startGuestWriter(shell, `${this.#mountPoint}/records`)
+  }
+
   /** That the writer still writes, that the filesystem is without a fault, and that it holds all that was confirmed. */
   async expectIntact(): Promise<void> {
-    const before = this.writer.confirmed()
-    await until('a record after the growth', () => this.writer.confirmed() > before)
-    const confirmed = await this.writer.stop()
+    const before = this.#writer.confirmed()
+    await until('a record after the growth', () => this.#writer.confirmed() > before)
+    const confirmed = await this.#writer.stop()
     const { shell } = this.#node
     await shell.run('umount', this.mountPoint)
     await this.expectSound()
     await shell.run('mount', this.device, this.mountPoint)
     await expectGuestContent(shell, this.mountPoint, this.#content)
-    expect(await intactGuestRecords(shell, `${this.mountPoint}/records`)).toBeGreaterThanOrEqual(confirmed)
+    await this.#expectRecords(confirmed)
+  }
+
+  async #expectRecords(confirmed: number): Promise<void> {
+    expect(await intactGuestRecords(this.#node.shell, `${this.mountPoint}/records`)).toBeGreaterThanOrEqual(confirmed)
   }
 
   async expectSound(): Promise<void> {

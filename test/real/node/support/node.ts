@@ -8,18 +8,33 @@ import { until } from '../../support/commands.ts'
 /** The node that all tests share, as one test uses it: what the test plugs in and mounts ends with the test. */
 export class Node {
   readonly guest: Guest
-  readonly shell: GuestShell
   readonly #plugged = new Set<string>()
+  readonly #mounted = new Set<string>()
+  #shell: GuestShell
 
   private constructor(guest: Guest, shell: GuestShell) {
     this.guest = guest
-    this.shell = shell
+    this.#shell = shell
   }
 
   static async forTest(guest: Guest = Guest.of(inject('node'))): Promise<Node> {
-    const shell = await guest.shell()
-    onTestFinished(() => shell.end())
-    return new Node(guest, shell)
+    const node = new Node(guest, await guest.shell())
+    onTestFinished(() => node.shell.end())
+    return node
+  }
+
+  /** As root; another one after a reset. */
+  get shell(): GuestShell {
+    return this.#shell
+  }
+
+  /** Starts it anew, as after a power cut: it keeps its disks, and nothing is mounted, mapped or running any more. */
+  async reset(): Promise<void> {
+    await this.guest.reset()
+    this.#shell.end()
+    this.#mounted.clear()
+    this.#shell = await this.guest.shell()
+    await this.settled()
   }
 
   /** Plugs in an empty disk; resolves when the node has a device for it. */
@@ -33,11 +48,27 @@ export class Node {
     const disk = await this.guest.plug({ name: `d-${randomUUID().slice(0, 8)}`, serial, bus, size, ...rest })
     this.#plugged.add(disk.name)
     onTestFinished(() => this.unplug(disk))
-    const name = await until(`a device for ${disk.name}`, async () =>
+    return { ...disk, device: await this.#newDevice(before) }
+  }
+
+  /** Plugs the same disk in once more, as another way to it would show it. @returns its further device */
+  async addPath(disk: GuestDisk, path: Pick<DiskSpec, 'bus' | 'properties'>): Promise<string> {
+    const before = await this.#disks()
+    const id = await this.guest.addPath(disk, path)
+    onTestFinished(async () => {
+      await this.guest.removePath(id)
+      await until(`the end of ${device}`, async () => !(await this.#disks()).includes(device.replace('/dev/', '')))
+    })
+    const device = await this.#newDevice(before)
+    return device
+  }
+
+  async #newDevice(before: readonly string[]): Promise<string> {
+    const name = await until('a device for the disk', async () =>
       (await this.#disks()).find((candidate) => !before.includes(candidate)),
     )
     await this.settled()
-    return { ...disk, device: `/dev/${name}` }
+    return `/dev/${name}`
   }
 
   /** Takes a disk away before the test ends. Idempotent. */
@@ -62,7 +93,9 @@ export class Node {
   async mount(device: string): Promise<string> {
     const point = await this.shell.run('mktemp', '-d', '/run/mounted-XXXXXXXX')
     await this.shell.run('mount', device, point)
+    this.#mounted.add(point)
     onTestFinished(async () => {
+      if (!this.#mounted.delete(point)) return
       await this.shell.attempt(['umount', '--', point])
       await this.shell.run('rmdir', point)
     })

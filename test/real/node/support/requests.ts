@@ -12,7 +12,19 @@ export interface NodeRequest {
   readonly address: GuestAddress
   readonly path: string
   readonly to: string
+  /** The process that runs it is to die at this round trip to the node. */
+  readonly dies?: Death
 }
+
+export interface Death {
+  /** Of the round trips, counted from 0. */
+  readonly at: number
+  /** Milliseconds after the request was sent; left out: it is not sent any more. */
+  readonly after?: number
+}
+
+/** Milliseconds: an emulated machine on a busy one answers late. */
+export const patient = { observe: 300_000, device: 300_000 } as const
 
 export interface RequestOnNode {
   readonly volume: Volume
@@ -20,8 +32,9 @@ export interface RequestOnNode {
   readonly path: string
   readonly to: string
   readonly luksKey: () => Promise<string>
+  readonly timeouts: typeof patient
 }
 
 export function requestOn({ disk, address, path, to }: NodeRequest): RequestOnNode {
-  return { volume: labDisk(disk), host: hostAt(address), path, to, luksKey: async () => passphrase }
+  return { volume: labDisk(disk), host: hostAt(address), path, to, luksKey: async () => passphrase, timeouts: patient }
 }

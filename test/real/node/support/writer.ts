@@ -5,12 +5,12 @@ import { until } from '../../support/commands.ts'
 /** The node has no Node.js, and everybody has Perl. What a record holds follows from its number, so that nothing else has to be kept. */
 const record = 'sub record { sprintf("%-63s\\n", "record $_[0]") x 8 }'
 
-// Tells of a record only once fsync has returned; ends when its standard input does.
+// Tells of a record only once fsync has returned; ends when its standard input does. It breathes in between: the node has one emulated processor for everybody.
 const write = `use IO::Handle; $| = 1; ${record}
 open(my $file, ">", $ARGV[0]) or die "open: $!";
 for (my $number = 0; ; $number++) {
   my $ready = "\\1";
-  last if select($ready, undef, undef, 0);
+  last if select($ready, undef, undef, 0.02);
   syswrite($file, record($number)) == 512 or die "write: $!";
   $file->sync or die "fsync: $!";
   print $number + 1, "\\n";
@@ -29,7 +29,7 @@ export interface GuestWriter {
   stop(): Promise<number>
 }
 
-/** A process in the node that writes and syncs without a pause. Resolves when its first record is on the disk. */
+/** A process in the node that writes and syncs many times a second. Resolves when its first record is on the disk. */
 export async function startGuestWriter(shell: GuestShell, path: string): Promise<GuestWriter> {
   const { channel, ended } = await shell.start(['perl', '-e', write, path])
   let confirmed = 0
