@@ -24,6 +24,9 @@ export const findingCodes = {
   'owned-elsewhere': 'Another system owns the volume; grown behind its back, its records would lie.',
   'offline-only': 'The backend cannot grow the volume while it is in use.',
   'not-visible-by-itself': 'The hosts that use the volume do not see its new size without a further step.',
+  'file-size-limit': 'One file cannot become as large as the volume: it has to fit into one part of it.',
+  'quota-remains': 'A quota within the volume is lower than what the volume would allow, and stays as it is.',
+  'half-done': 'An earlier change was left half done, and has to be finished or undone.',
   // Rights, tools, kernels
   'permission-denied': 'A right is missing.',
   'tool-missing': 'A program is missing on the host.',

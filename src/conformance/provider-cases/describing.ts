@@ -119,8 +119,8 @@ async function failures(probe: Probe): Promise<readonly unknown[]> {
   return [entry, ...(await Promise.all(calls))]
 }
 
-function usable({ byId = [], serial, wwn, image, path }: DeviceHints): void {
-  const texts = [...byId, serial, wwn, image, path].filter((hint) => hint !== undefined)
+function usable({ byId = [], serial, wwn, image, path, mount }: DeviceHints): void {
+  const texts = [...byId, serial, wwn, image, path, mount?.type, mount?.export].filter((hint) => hint !== undefined)
   holds(texts.length > 0, 'Without a hint no host can find the device.')
   holds(
     texts.every((hint) => typeof hint === 'string' && hint !== ''),
