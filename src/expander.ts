@@ -109,10 +109,10 @@ export interface MountHints {
   /** What the server calls the volume: the source `server:/export`, with or without the slash, or with a directory behind it. */
   readonly export: string
   /**
-   * Files below the mount point of which the first that can be read has to have this text: a proof that a name is not. When it is given and none can be read, the mount
-   * is not believed. Left out: the export's name is unique by itself.
+   * Groups of files below the mount point. The texts of one group, joined by a colon, have to be one of `equals`: a proof that a name is not. When it is given and no
+   * group gives it, the mount is not believed. Left out: the export's name is unique by itself.
    */
-  readonly proof?: { readonly files: readonly string[]; readonly equals: string }
+  readonly proof?: { readonly files: readonly (readonly string[])[]; readonly equals: readonly string[] }
   /** Whether the mount shows exactly the size that the backend gives. Left out: somewhat less, by what the storage needs for itself. */
   readonly exact?: boolean
 }

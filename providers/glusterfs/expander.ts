@@ -41,6 +41,8 @@ interface Observed {
 interface Peers {
   /** Id of the server that `host` is. */
   readonly own?: string
+  /** The names by which the pool knows its servers; its own one is not among them. */
+  readonly names: readonly string[]
   readonly away: readonly string[]
 }
 
@@ -79,7 +81,7 @@ export function glusterExpander(
       entries.map(async (entry, index) => {
         const names = refs[index]?.bricks
         if (entry instanceof Error || !Array.isArray(names)) return entry
-        return { ...entry, candidates: await examine(names, entry.layout, hostsFor(peers), signal) }
+        return { ...entry, candidates: await examine(names, entry.layout, hostsFor(peers), peers.names, signal) }
       }),
     )
   }
@@ -123,7 +125,7 @@ export function glusterExpander(
     if (bricks === undefined) throw notByItself(ref, before, size)
     const missing = bytes(size - before.size)
     const names = typeof bricks === 'function' ? await bricks(needOf(before, missing)) : bricks
-    const candidates = await examine(names, before.layout, hostsFor(before.peers), signal)
+    const candidates = await examine(names, before.layout, hostsFor(before.peers), before.peers.names, signal)
     refuse([...peerFindings(before), ...candidates.findings, ...shortage(candidates, missing)])
     if (candidates.missing.length === 0) throw nothingNew(ref, before, size)
     await unmark(candidates.leftovers, signal)
@@ -204,7 +206,11 @@ function peersOf(pool: GlusterAnswer | undefined): Peers {
   const peers = pool?.ok === true ? (pool.xml.at('peerStatus')?.all('peer') ?? []) : []
   const own = peers.find((peer) => peer.text('hostname') === 'localhost')?.text('uuid')
   const away = peers.filter((peer) => peer.text('connected') !== '1').map((peer) => peer.text('hostname') ?? '')
-  return { away, ...(own === undefined ? {} : { own }) }
+  const names = peers.flatMap((peer) => [
+    ...(peer.at('hostnames')?.all('hostname') ?? []).map((name) => name.text() ?? ''),
+    peer.text('hostname') ?? '',
+  ])
+  return { away, names, ...(own === undefined ? {} : { own }) }
 }
 
 function observedIn(answers: readonly GlusterAnswer[], peers: Peers, ref: GlusterVolumeRef): Observed | Error {
@@ -435,15 +441,16 @@ function short({ name }: GlusterVolumeRef, { size: now }: Observed, size: Bytes)
 }
 
 function mountHints(name: string, layout: Layout | undefined): MountHints {
-  // Each connection of a client to a brick tells the volume's id (the meta translator); which numbers they have depends on the volume's past.
-  const files = Array.from(
-    { length: 16 },
-    (_, index) => `.meta/graphs/active/${name}-client-${index}/options/volume-id`,
-  )
-  return {
-    ...{ type: 'fuse.glusterfs', export: name, exact: true },
-    ...(layout === undefined ? {} : { proof: { files, equals: layout.id } }),
-  }
+  const base = { type: 'fuse.glusterfs', export: name, exact: true } as const
+  if (layout === undefined) return base
+  // The connections of a client to the bricks tell the volume's id, or at the least which brick they go to (the meta translator). Which numbers they have depends on
+  // the volume's past; the first set stays, whatever is added.
+  const files = Array.from({ length: 16 }, (_, index) => {
+    const options = `.meta/graphs/active/${name}-client-${index}/options`
+    return [[`${options}/volume-id`], [`${options}/remote-host`, `${options}/remote-subvolume`]]
+  }).flat()
+  const bricks = layout.sets[0]?.bricks.map((brick) => brick.name) ?? []
+  return { ...base, proof: { files, equals: [layout.id, ...bricks] } }
 }
 
 /** The filesystems of all bricks that have to grow: one request for each, whatever number of bricks is on it. */

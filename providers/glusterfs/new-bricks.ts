@@ -41,6 +41,7 @@ export async function examine(
   names: readonly string[],
   layout: Layout,
   hostOf: HostOf,
+  servers: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<Candidates> {
   const present = layout.sets.flatMap(({ bricks }) => bricks)
@@ -48,7 +49,10 @@ export async function examine(
   const missing = await Promise.all(wanted.map((name) => lookAt(name, hostOf, signal)))
   const taken = new Map<string, string>()
   for (const [filesystem, name] of await filesystemsOf(present, missing, hostOf, signal)) taken.set(filesystem, name)
-  const findings = [...judged(wanted, missing, taken, layout)]
+  const known = (server: string): boolean =>
+    servers.includes(server) || present.some((brick) => brick.server === server) || hostOf(server) !== undefined
+  const strangers = wanted.filter((name) => known(partsOf(name)?.server ?? '') === false && partsOf(name) !== undefined)
+  const findings = [...judged(wanted, missing, taken, layout), ...strangers.map(notInPool)]
   const brings = capacityOf(missing, layout)
   return {
     ...{ missing, findings },
@@ -153,6 +157,18 @@ function* judged(
         'Look at what is in it. A directory that is to become a brick has to be empty and without the mark.',
       )
     }
+  }
+}
+
+/**
+ * An address that leads to this server and is none of its names passes glusterd's own check; its commit then fails, the brick is listed all the same, and clients lose the whole
+ * volume until it is taken out.
+ */
+function notInPool(name: string): Finding {
+  return {
+    ...{ code: 'invalid-request', severity: 'blocker', layer: 'volume' },
+    message: `The pool does not know the server of ${name} by that name.`,
+    remedy: 'Write servers as `gluster pool list` or the bricks that are there name them, or add it to `hosts`.',
   }
 }
 

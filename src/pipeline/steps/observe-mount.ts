@@ -118,9 +118,10 @@ async function look(
     })
   if (mount.type !== hints.type) throw wrong(`it is ${mount.type} from ${mount.source}`)
   if (exportOf(mount.source) !== hints.export) throw wrong(`it comes from ${mount.source}`)
-  const proof = hints.proof === undefined ? undefined : await provenBy(hints.proof.files, mount, host, services)
-  if (hints.proof !== undefined && proof !== hints.proof.equals) {
-    throw wrong(proof === undefined ? 'nothing there proves that it is' : `it has the id ${proof}`)
+  const said = hints.proof === undefined ? [] : await textsOf(hints.proof.files, mount, host, services)
+  const proof = said.find((text) => hints.proof?.equals.includes(text))
+  if (hints.proof !== undefined && proof === undefined) {
+    throw wrong(said.length === 0 ? 'nothing there proves that it is' : `it says ${said[0]}`)
   }
   if (!mount.statfs.ok) {
     throw refused('host-unreachable', `${mount.mountPoint} does not tell its size: ${mount.statfs.message}.`, {
@@ -137,15 +138,19 @@ export function exportOf(source: string): string | undefined {
   return /^[^/]+:\/?([^/]+)/.exec(source)?.[1]
 }
 
-async function provenBy(
-  files: readonly string[],
+async function textsOf(
+  groups: readonly (readonly string[])[],
   { mountPoint }: MountSnapshot,
   host: Host,
   services: StepServices,
-): Promise<string | undefined> {
-  const reads = files.map((file) => ({ read: 'file', path: `${mountPoint}/${file}` }) as const)
+): Promise<readonly string[]> {
+  const reads = groups.flat().map((file) => ({ read: 'file', path: `${mountPoint}/${file}` }) as const)
   const answers = await patiently(host, services, host.batch(reads, { signal: services.signal }))
-  return answers.find((answer) => answer.ok)?.value.trim()
+  const texts = answers.map((answer) => (answer.ok ? answer.value.trim() : undefined))
+  return groups.flatMap((files) => {
+    const own = texts.splice(0, files.length)
+    return own.includes(undefined) ? [] : [own.join(':')]
+  })
 }
 
 function layerOf({ host, hints, mount, size, proof }: MountObservation, backend: BackendObservation): LayerState {

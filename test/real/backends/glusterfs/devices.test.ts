@@ -32,8 +32,8 @@ describe('the devices below the bricks', () => {
     const report = await expand(request)
     expect(report.actions.map(({ status }) => status)).not.toContain('failed')
     expect(shownAt(path)).toBe(before + 256n * MiB)
-    const [whole] = report.layers
-    expect([whole?.kind, whole?.before, whole?.after]).toEqual(['volume', before, before + 256n * MiB])
+    const whole = report.layers.find(({ id }) => id === 'volume:glusterfs:single')
+    expect([whole?.before, whole?.after]).toEqual([before, before + 256n * MiB])
     const confirmed = await writer.stop()
     expectContent(path, content)
     expect(intactRecords(records)).toBeGreaterThanOrEqual(confirmed)
@@ -61,7 +61,7 @@ describe('the devices below the bricks', () => {
     }
     const report = await run
     expect(shown).toEqual([before, before, target])
-    expect(report.layers.find(({ kind }) => kind === 'volume')?.after).toBe(target)
+    expect(report.layers.find(({ id }) => id === 'volume:glusterfs:replica')?.after).toBe(target)
     const confirmed = await writer.stop()
     expectContent(path, content)
     expect(intactRecords(records)).toBeGreaterThanOrEqual(confirmed)
