@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { bytes, formatSize, parseSize } from '../../src/size.ts'
+import { type LoopBrick, Pool, poolOf, removePool } from './gluster/pool.ts'
+import { partName as glusterPart } from './gluster/server.ts'
 import { Guest, partName, resize, sizeOf } from './node/guest.ts'
 import { stopPart } from './part.ts'
 import { labDirectory, Register } from './register.ts'
@@ -14,6 +16,7 @@ const usage = `The lab starts and stops the real parts that tests run against.
       --memory MIB            of the guest; 3072 unless said
   npm run lab -- up node                                boots a Debian machine with disks that can be grown, and says how to reach it
       --memory MIB            of the guest; 768 unless said
+  npm run lab -- up gluster                             starts a GlusterFS pool of three servers with a replica, and mounts it
   npm run lab -- disk NAME SIZE                         grows a disk of the node, or plugs in an empty one; SIZE as in 2Gi
       --bus virtio|scsi       for a new one; virtio unless said
   npm run lab -- status                                 what runs, and on which ports
@@ -59,12 +62,30 @@ async function up(args: string[]): Promise<number> {
     allowPositionals: true,
     options: { memory: { type: 'string', default: '768' } },
   })
-  if (positionals.length !== 1 || positionals[0] !== partName) throw new Error('Which part? There is: node')
+  if (positionals.length === 1 && positionals[0] === glusterPart) return upGluster()
+  if (positionals.length !== 1 || positionals[0] !== partName) throw new Error('Which part? There are: node, gluster')
   const { part } = await Guest.start({ memory: positive('memory', values.memory), lasting: true })
   console.log(`The node is up (pid ${part.pid}). As root, admin (sudo without a password), deputy or visitor:
   ssh -F ${join(part.directory, 'ssh_config')} node
 Its console is ${join(part.directory, 'console')}. It and its disks are gone after: npm run lab -- down node`)
   return 0
+}
+
+async function upGluster(): Promise<number> {
+  const pool = await Pool.start(3)
+  try {
+    const bricks: LoopBrick[] = []
+    for (const { index } of pool.servers) bricks.push(await pool.brick(index, 'brick-1', 400))
+    await pool.volume('replica', ['replica', '3'], bricks)
+    const path = await pool.mount('replica')
+    console.log(`A pool of ${pool.servers.map(({ address }) => address).join(', ')} is up; the volume "replica" is mounted at ${path}
+  gluster --glusterd-sock=${pool.socket()} volume info
+It is gone after: npm run lab -- down gluster`)
+    return 0
+  } catch (error) {
+    await pool.stop()
+    throw error
+  }
 }
 
 async function disk(args: string[]): Promise<number> {
@@ -101,11 +122,16 @@ async function status(): Promise<number> {
 }
 
 async function down(names: string[]): Promise<number> {
+  // What the servers of a pool share goes when all of them have ended.
+  const pools = new Set<string>()
   for (const part of await new Register().living()) {
     if (names.length > 0 && !names.includes(part.name)) continue
     console.log(`Ending ${part.name} (pid ${part.pid})`)
+    const pool = part.name === glusterPart ? await poolOf(part) : undefined
+    if (pool !== undefined) pools.add(pool)
     await stopPart(part)
   }
+  for (const pool of pools) await removePool(pool)
   return 0
 }
 

@@ -51,7 +51,6 @@ export function observeMount(): Step<
       }
       return { mount: await look(host, path, hints, identity.label, services) }
     },
-    plan: ({ mount, backend }) => ({ layers: [layerOf(mount, backend)] }),
   })
 }
 
@@ -62,11 +61,13 @@ export function verifyMount(): Step<object, { readonly backend: BackendObservati
     plan({ mount, backend }, draft) {
       const { size: whole } = backend.state
       const after = draft.predicted(backend.id) ?? whole
-      const { id, label } = layerOf(mount, backend)
-      if (isLimited(mount, whole)) return { findings: [limited(mount, id, label, whole)] }
+      const layer = layerOf(mount, backend)
+      const { id, label } = layer
+      const layers = [layer]
+      if (isLimited(mount, whole)) return { layers, findings: [limited(mount, id, label, whole)] }
       // Of a volume whose storage keeps something for itself, a tenth of the growth is left open.
       const growth = mount.hints.exact === true ? after - whole : ((after - whole) * 9n) / 10n
-      if (growth <= 0n) return {}
+      if (growth <= 0n) return { layers }
       const shown = bytes(mount.size + growth)
       const action = {
         ...({
@@ -80,7 +81,7 @@ export function verifyMount(): Step<object, { readonly backend: BackendObservati
         } as const),
         summary: `wait until ${label} shows ${formatSize(shown)}`,
       }
-      return { actions: [{ action, payload: shown }] }
+      return { layers, actions: [{ action, payload: shown }] }
     },
     act: (size, { mount, backend }, services) =>
       pollUntil({

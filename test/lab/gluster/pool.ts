@@ -8,7 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { isWithin, parseMountinfo } from '../../../src/hosts/mountinfo.ts'
 import { type RunningPart, stopPart } from '../part.ts'
-import { isListening, type ServerPlace, socketOf, startServer } from './server.ts'
+import type { Part } from '../register.ts'
+import { isListening, rootFile, type ServerPlace, socketOf, startServer } from './server.ts'
 
 /** A brick on a filesystem of its own: XFS on a loop device over a file. */
 export interface LoopBrick {
@@ -157,6 +158,11 @@ export class Pool {
     for (const index of [...this.#running.keys()]) await this.serverDown(index)
     await removePool(this.root)
   }
+}
+
+/** The directory of the pool that a part of the register belongs to; undefined when the part did not come so far. */
+export async function poolOf({ directory }: Part): Promise<string | undefined> {
+  return readFile(join(directory, rootFile), 'utf8').catch(() => undefined)
 }
 
 /** Removes what a pool whose servers have ended left on this machine. Idempotent. */

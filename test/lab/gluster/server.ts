@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -32,6 +32,8 @@ export function socketOf({ root }: ServerPlace): string {
  */
 export async function startServer(place: ServerPlace, pool: string): Promise<RunningPart> {
   const { address, root, index } = place
+  // As after a boot: a number in a file of the server's last life would be taken for a living brick.
+  await rm(join(root, 'run'), { recursive: true, force: true })
   for (const name of ['state', 'run', 'log/bricks']) await mkdir(join(root, name), { recursive: true })
   // Bricks make their sockets there, whatever the configuration says.
   await mkdir('/var/run/gluster', { recursive: true })

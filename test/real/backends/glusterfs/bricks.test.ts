@@ -52,7 +52,7 @@ describe('new bricks', () => {
     for await (const event of run) events.push(event)
     const report = await run
     expect(shownAt(path)).toBe(before * 2n)
-    expect(report.layers[0]).toMatchObject({ kind: 'volume', before, after: before * 2n })
+    expect(report.layers.at(0)).toMatchObject({ id: 'volume:glusterfs:grown', before, after: before * 2n })
     const natives = events.flatMap((event) => (event.type === 'progress' ? [event.native ?? ''] : []))
     expect(natives.some((native) => /rebalance in progress/.test(native))).toBe(true)
     expect(await pool.gluster('volume', 'rebalance', 'grown', 'status')).toMatch(/completed/)
