@@ -25,13 +25,13 @@ export interface SimulatedVolume {
 
 /** What the `gluster` command on one server of a pool answers, in memory: enough of its XML for the provider. */
 export class SimulatedPool {
-  readonly volumes = new Map<string, SimulatedVolume>()
+  readonly volumes: Map<string, SimulatedVolume> = new Map()
   /** Commands that change something, in order. */
   readonly changes: string[][] = []
   /** Servers that are not connected. */
-  readonly away = new Set<string>()
+  readonly away: Set<string> = new Set()
   /** Bytes of filesystems of directories that are no bricks yet. */
-  readonly rooms = new Map<string, bigint>()
+  readonly rooms: Map<string, bigint> = new Map()
   /** Answers before the usual ones. */
   intercept: ((argv: readonly string[]) => string | Partial<ExecResult> | undefined) | undefined
   /** Looks at a rebalance until it is completed. */
