@@ -207,7 +207,7 @@ async function freeNetwork(): Promise<string> {
 }
 
 /** Asks until the answer is neither undefined nor false; a busy machine is given time. */
-export async function eventually<Answer>(
+async function eventually<Answer>(
   what: string,
   ask: () => Promise<Answer | undefined | false>,
   seconds = 120,

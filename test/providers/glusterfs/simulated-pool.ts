@@ -151,7 +151,7 @@ function uuidOf(server: string): string {
   return `uuid-of-${server}`
 }
 
-export function done(content: string): string {
+function done(content: string): string {
   return `<?xml version="1.0"?><cliOutput><opRet>0</opRet><opErrno>0</opErrno><opErrstr/>${content}</cliOutput>`
 }
 

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { glusterfs } from '../../../../providers/glusterfs/index.ts'
 import { type ExpansionEvent, expand, plan, type VolumeExpansionError } from '../../../../src/index.ts'
 import { type LoopBrick, Pool } from '../../../lab/gluster/pool.ts'
@@ -148,12 +148,15 @@ describe('what gluster refuses', () => {
   })
 
   test('a brick on an address without a server never passes for an added one', async () => {
-    const brick = await pool.brick(0, 'lonely', 350)
-    await pool.volume('lonely', [], [brick])
-    const nobody = (pool.servers[0]?.address ?? '').replace(/\.1$/, '.77')
-    const other = await pool.brick(0, 'elsewhere', 350)
+    // In a pool of several, another server finds it out in time.
+    const alone = await Pool.start(1)
+    onTestFinished(() => alone.stop())
+    const brick = await alone.brick(0, 'lonely', 350)
+    await alone.volume('lonely', [], [brick])
+    const nobody = (alone.servers[0]?.address ?? '').replace(/\.1$/, '.77')
+    const other = await alone.brick(0, 'elsewhere', 350)
     const bricks = [`${nobody}:${other.path}`]
-    const { host, socket } = optionsOf(pool)
+    const { host, socket } = optionsOf(alone)
     const stranger = await refusal(
       expand({ volume: glusterfs({ host, socket }).volume('lonely', { bricks }), by: '10Mi' }),
     )
@@ -161,7 +164,7 @@ describe('what gluster refuses', () => {
     // Said to be a server all the same, glusterd takes it for this one, fails, and lists the brick.
     const volume = glusterfs({ host, socket, hosts: { [nobody]: host } }).volume('lonely', { bricks })
     const error = await refusal(expand({ volume, by: '10Mi' }))
-    const listed = (await pool.gluster('volume', 'info', 'lonely')).includes(nobody)
+    const listed = (await alone.gluster('volume', 'info', 'lonely')).includes(nobody)
     expect(error.outcome).toBe('changed')
     expect(listed).toBe(true)
     expect(error.code).toBe('half-done')

@@ -2,10 +2,10 @@ import { statfsSync } from 'node:fs'
 import { file } from '../../../../providers/file/index.ts'
 import type { GlusterOptions } from '../../../../providers/glusterfs/index.ts'
 import { type Host, localHost, type Volume } from '../../../../src/index.ts'
-import { GiB, MiB } from '../../../../src/size.ts'
+import { MiB } from '../../../../src/size.ts'
 import type { LoopBrick, Pool } from '../../../lab/gluster/pool.ts'
 
-export { GiB, MiB }
+export { MiB }
 
 /** This machine, with the log of the gluster command where the pool is. */
 export function hostOf(pool: Pool): Host {
