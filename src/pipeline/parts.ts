@@ -115,13 +115,6 @@ function idIn(label: string, id: string): string {
   return `${label}/${id}`
 }
 
-/** The part that an action belongs to. */
-export function partOf({ index }: PartAction, parts: readonly ObservedPart[]): ObservedPart {
-  const part = parts[index]
-  if (part === undefined) throw new TypeError('An action belongs to a part of its plan.')
-  return part
-}
-
 /** One try to plan a part: its steps' plans with `extra` bytes more than its container has. */
 interface Attempt {
   readonly draft: PlanDraft

@@ -4,13 +4,15 @@ import type { LayerState } from '../../layers/layer.ts'
 import { volumeLayer } from '../../layers/volume.ts'
 import { type Bytes, parseSize } from '../../size.ts'
 import type { BackendObservation } from '../context.ts'
-import { type ObservedPart, type PartAction, type PlannedPart, partOf, planPart, provePart } from '../parts.ts'
+import type { ObservedPart, PartAction, PlannedPart } from '../parts.ts'
 import type { RunOptions } from '../plan.ts'
 import { defineStep, type PlanDraft, type Step } from '../step.ts'
 
 /** What `growParts()` adds: the parts that were looked at; none where the provider has no parts or nothing has to grow. */
 export interface PartsObservation {
   readonly parts: readonly ObservedPart[]
+  /** What plans and proves them: loaded with the first part, and not by whoever has none. */
+  readonly partPlanner?: Pick<typeof import('../parts.ts'), 'planPart' | 'provePart'>
 }
 
 type Context = { readonly backend: BackendObservation; readonly layersWillGrow?: never }
@@ -27,8 +29,8 @@ export function growParts(): Step<object, Context, PartsObservation> {
       if (handle.expander.parts === undefined || isLargeEnough(state.size, to ?? approved?.target)) return { parts: [] }
       const requests = await handle.expander.parts(handle.ref, state)
       if (requests.length === 0) return { parts: [] }
-      const { observeParts } = await import('../parts.ts')
-      return { parts: await observeParts(requests, services) }
+      const { observeParts, planPart, provePart } = await import('../parts.ts')
+      return { parts: await observeParts(requests, services), partPlanner: { planPart, provePart } }
     },
     plan(context, draft) {
       const planned = plannedParts(context, draft)
@@ -41,7 +43,7 @@ export function growParts(): Step<object, Context, PartsObservation> {
     },
     async prove(context, draft, services) {
       const planned = plannedParts(context, draft)
-      const proven = await Promise.all(planned.map((part) => provePart(part, services)))
+      const proven = await Promise.all(planned.map((part) => context.partPlanner?.provePart(part, services)))
       if (proven.every((context) => context === undefined)) return undefined
       return {
         parts: context.parts.map((part, index) => {
@@ -72,12 +74,21 @@ async function wholeNow({ handle, managed }: BackendObservation, signal: AbortSi
   }
 }
 
-function plannedParts({ parts, backend }: Context & PartsObservation, draft: PlanDraft): readonly PlannedPart[] {
-  if (parts.length === 0) return []
+function plannedParts(
+  { parts, partPlanner, backend }: Context & PartsObservation,
+  draft: PlanDraft,
+): readonly PlannedPart[] {
+  if (partPlanner === undefined) return []
   const { state, handle } = backend
   const { granularity } = handle.expander.capabilities
   const target = draft.target({ current: state.size, granularity, layer: 'volume' })
-  return parts.map((part, index) => planPart(part, index, target, draft.options))
+  return parts.map((part, index) => partPlanner.planPart(part, index, target, draft.options))
+}
+
+function partOf({ index }: PartAction, parts: readonly ObservedPart[]): ObservedPart {
+  const part = parts[index]
+  if (part === undefined) throw new TypeError('An action belongs to a part of its plan.')
+  return part
 }
 
 function isLargeEnough(size: Bytes, target: unknown): boolean {
