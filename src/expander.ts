@@ -11,6 +11,8 @@ export interface Capabilities {
   readonly progress: boolean
   /** Whether hosts that have the volume see its new size without being told (krbd: yes; a loop device over a file: no). */
   readonly hostsSeeGrowth: boolean
+  /** What hosts have of a volume: a block device, or the mount of a network filesystem, on which nothing has to grow. Left out: a device. */
+  readonly seenAs?: 'device' | 'mount'
   /** Requests per second that one scope should see at the most, reads and mutations apart. Left out: not paced. */
   readonly pace?: { readonly read?: Pace; readonly expand?: Pace }
   /** How a growth under way is followed. Left out: at once, often, and then every five seconds. */
@@ -102,6 +104,8 @@ export interface VolumeState {
   readonly backed?: Bytes
   /** Blockers and warnings that only the provider can know: another owner, a frozen account. */
   readonly findings?: readonly Finding[]
+  /** The same, for what matters only when the volume has to grow: a volume that is large enough is never refused for them. */
+  readonly growthFindings?: readonly Finding[]
 }
 
 /** How a host recognises the device of a volume. Every hint that is given has to fit. */
@@ -122,6 +126,23 @@ export interface DeviceHints {
   readonly path?: string
   /** Attributes below the device's directory in sysfs, such as `device/pool` of an RBD image, with the text that each of them has to have. */
   readonly attributes?: Readonly<Record<string, string>>
+  /** Its mount, for a provider whose volumes are seen as mounts. */
+  readonly mount?: MountHints
+}
+
+/** How a host recognises the mount of a volume that is a network filesystem. */
+export interface MountHints {
+  /** The type as in mountinfo, such as `fuse.glusterfs`. */
+  readonly type: string
+  /** What the server calls the volume: the source `server:/export`, with or without the slash, or with a directory behind it. */
+  readonly export: string
+  /**
+   * Groups of files below the mount point. The texts of one group, joined by a colon, have to be one of `equals`: a proof that a name is not. When it is given and no
+   * group gives it, the mount is not believed. Left out: the export's name is unique by itself.
+   */
+  readonly proof?: { readonly files: readonly (readonly string[])[]; readonly equals: readonly string[] }
+  /** Whether the mount shows exactly the size that the backend gives. Left out: somewhat less, by what the storage needs for itself. */
+  readonly exact?: boolean
 }
 
 /** The canonical name of a volume. Locks go by both; batches and rate limits never cross a scope. */
@@ -183,10 +204,18 @@ export interface Snapshots<Ref> {
 
 /** A request for a part of a volume that lives on a host of its own, such as a brick; the core plans and grows it with its layers. */
 export interface PartRequest {
+  /** For people, and for the ids of what the part adds to the plan: unique among the parts of a volume. */
   readonly label: string
   readonly host: object
   readonly path?: string
   readonly device?: string
+  /** The volume below it, when the user gave one; left out, only what is on the host is grown. */
+  readonly volume?: Volume
+  /**
+   * Bytes that the filesystem of the part has to show to its users (statfs) so that the whole volume has `size`. Pure. It is asked while the whole is
+   * planned; a part that shows so much already is left alone. Left out: what is there is filled.
+   */
+  readonly to?: (size: Bytes) => Bytes
 }
 
 /**
@@ -214,7 +243,7 @@ export interface VolumeExpander<Ref, Options = undefined> {
   expand(ref: Ref, options: ExpandOptions<Options>): Promise<void>
   /** How a host recognises the device; pure. */
   identify(ref: Ref, state: VolumeState): DeviceHints
-  /** Further requests that the core has to grow for this volume to become larger. */
+  /** Further requests that the core has to grow for this volume to become larger, before it asks `expand`; all of them are proven before the first is touched. */
   readonly parts?: (ref: Ref, state: VolumeState) => Promise<readonly PartRequest[]>
   /** Left out: the backend has no snapshots, or the provider does not make them. */
   readonly snapshots?: Snapshots<Ref>

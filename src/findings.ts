@@ -26,6 +26,9 @@ export const findingCodes = {
   'not-visible-by-itself': 'The hosts that use the volume do not see its new size without a further step.',
   'growth-not-passed-on':
     'The volume has grown at its backend, and the machine that uses it was not told: its device still has the old size.',
+  'file-size-limit': 'One file cannot become as large as the volume: it has to fit into one part of it.',
+  'quota-remains': 'A quota within the volume is lower than what the volume would allow, and stays as it is.',
+  'half-done': 'An earlier change was left half done, and has to be finished or undone.',
   // Rights, tools, kernels
   'permission-denied': 'A right is missing.',
   'tool-missing': 'A program is missing on the host.',

@@ -12,6 +12,7 @@ export {
   type DeviceHints,
   type ExpandOptions,
   type Limit,
+  type MountHints,
   type Pace,
   type PartRequest,
   type ReadOptions,
@@ -80,6 +81,7 @@ export {
 export { growBackend } from './pipeline/steps/grow-backend.ts'
 export { growFilesystem } from './pipeline/steps/grow-filesystem.ts'
 export { growLayers } from './pipeline/steps/grow-layers.ts'
+export { growParts, type PartsObservation } from './pipeline/steps/grow-parts.ts'
 export { locateDevice, locatePath, type Place } from './pipeline/steps/locate-device.ts'
 export { observeBackend } from './pipeline/steps/observe-backend.ts'
 export { observeLayers } from './pipeline/steps/observe-layers.ts'

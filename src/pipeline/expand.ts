@@ -7,9 +7,11 @@ import { checkOptions, checkPath } from './request.ts'
 import { growBackend } from './steps/grow-backend.ts'
 import { growFilesystem } from './steps/grow-filesystem.ts'
 import { growLayers } from './steps/grow-layers.ts'
+import { growParts } from './steps/grow-parts.ts'
 import { locateDevice, locatePath, type Place } from './steps/locate-device.ts'
 import { observeBackend } from './steps/observe-backend.ts'
 import { observeLayers } from './steps/observe-layers.ts'
+import { observeMount, verifyMount } from './steps/observe-mount.ts'
 import { warnBackendOnly } from './steps/warn-backend-only.ts'
 
 /** What is to be grown: a volume alone, a volume with all that stands on it on a host, or what a host has already. */
@@ -45,14 +47,22 @@ export interface Observation {
   readonly observedAt: string
 }
 
-const backendOnly = pipeline().use(observeBackend()).use(growBackend()).use(warnBackendOnly())
+const backendOnly = pipeline().use(observeBackend()).use(growParts()).use(growBackend()).use(warnBackendOnly())
 const wholeStack = pipeline()
   .use(observeBackend())
   .use(locateDevice())
   .use(observeLayers())
+  .use(growParts())
   .use(growBackend())
   .use(growLayers())
   .use(growFilesystem())
+/** Of a network filesystem hosts have a mount, on which nothing has to grow. */
+const mounted = pipeline()
+  .use(observeBackend())
+  .use(observeMount())
+  .use(growParts())
+  .use(growBackend())
+  .use(verifyMount())
 const nodeOnly = pipeline().use(locatePath()).use(observeLayers()).use(growLayers()).use(growFilesystem())
 
 /** Plans made by {@link plan}, with the request that `expand(plan)` goes on with. */
@@ -108,7 +118,8 @@ function chosen<Result>(
 ): Result {
   if (request.volume === undefined) return go(nodeOnly, request)
   if (request.host === undefined) return go(backendOnly, request)
-  return go(wholeStack, request)
+  const { seenAs } = handleOf(request.volume).expander.capabilities
+  return seenAs === 'mount' ? go(mounted, request) : go(wholeStack, request)
 }
 
 function checkRequest(request: ExpandRequest): ExpandRequest {

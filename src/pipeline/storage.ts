@@ -40,9 +40,7 @@ export async function lookAt(
     if (services.planning) return observation
     let waited = false
     // Sorted, so that two runs that share disks can never wait for each other.
-    for (const disk of disksOf(observation.snapshot, observation.top).sort()) {
-      waited = (await services.exclusive(`disk:${host.id}:${disk}`, 'device')).waited || waited
-    }
+    for (const key of diskKeys(observation)) waited = (await services.exclusive(key, 'device')).waited || waited
     if (lockHolders(observation).length > 0) {
       services.waiting('device', describeHolders(observation))
       await withoutLock(observation, services)
@@ -185,6 +183,13 @@ function requireVolumeBelow(
     `What was named is on ${paths(below, snapshot)}, but ${backend?.handle.identity.label ?? 'the volume'} is ${paths(expected.found, expected)} on ${host.id}.`,
     { layer: 'device', outcome: 'unchanged', remedy: 'Name the volume that the path or device is really on.' },
   )
+}
+
+/** What keeps other runs of this process out of the disks of a place, in the order in which they are taken. */
+export function diskKeys({ host, snapshot, top }: StorageObservation): readonly string[] {
+  return disksOf(snapshot, top)
+    .sort()
+    .map((disk) => `disk:${host.id}:${disk}`)
 }
 
 /** Ids of the devices at the very bottom of a place. */

@@ -3,6 +3,8 @@ import { parseArgs } from 'node:util'
 import { bytes, formatSize, parseSize } from '../../src/size.ts'
 import { CephLab } from './ceph/ceph.ts'
 import { CinderLab } from './cinder/cinder.ts'
+import { type LoopBrick, Pool, poolOf, removePool } from './gluster/pool.ts'
+import { partName as glusterPart } from './gluster/server.ts'
 import { Guest, partName, resize, sizeOf } from './node/guest.ts'
 import { stopPart } from './part.ts'
 import { labDirectory, Register } from './register.ts'
@@ -18,6 +20,7 @@ const usage = `The lab starts and stops the real parts that tests run against.
       --memory MIB            of the guest; 768 unless said
   npm run lab -- up ceph                                starts a cluster of Ceph with one of each daemon, and says how to reach it
   npm run lab -- up cinder                              starts Keystone and Cinder, also on a Ceph that is up, and says how to reach them
+  npm run lab -- up gluster                             starts a GlusterFS pool of three servers with a replica, and mounts it
   npm run lab -- disk NAME SIZE                         grows a disk of the node, or plugs in an empty one; SIZE as in 2Gi
       --bus virtio|scsi       for a new one; virtio unless said
   npm run lab -- status                                 what runs, and on which ports
@@ -63,11 +66,21 @@ async function up(args: string[]): Promise<number> {
     allowPositionals: true,
     options: { memory: { type: 'string', default: '768' } },
   })
-  if (positionals.length === 1 && positionals[0] === 'ceph') return upCeph()
-  if (positionals.length === 1 && positionals[0] === 'cinder') return upCinder()
-  if (positionals.length !== 1 || positionals[0] !== partName)
-    throw new Error('Which part? There are: node, ceph, cinder')
-  const { part } = await Guest.start({ memory: positive('memory', values.memory), lasting: true })
+  const [name, ...others] = positionals
+  const start = name === undefined || others.length > 0 ? undefined : starters[name]
+  if (start === undefined) throw new Error(`Which part? There are: ${Object.keys(starters).join(', ')}`)
+  return start(positive('memory', values.memory))
+}
+
+const starters: Readonly<Record<string, (memory: number) => Promise<number>>> = {
+  [partName]: upNode,
+  ceph: upCeph,
+  cinder: upCinder,
+  [glusterPart]: upGluster,
+}
+
+async function upNode(memory: number): Promise<number> {
+  const { part } = await Guest.start({ memory, lasting: true })
   console.log(`The node is up (pid ${part.pid}). As root, admin (sudo without a password), deputy or visitor:
   ssh -F ${join(part.directory, 'ssh_config')} node
 Its console is ${join(part.directory, 'console')}. It and its disks are gone after: npm run lab -- down node`)
@@ -93,6 +106,23 @@ async function upCinder(): Promise<number> {
   openstack volume create --size 1 data
 The administrator is admin with the password ${lab.admin.credentials.password}. It is gone after: npm run lab -- down cinder`)
   return 0
+}
+
+async function upGluster(): Promise<number> {
+  const pool = await Pool.start(3)
+  try {
+    const bricks: LoopBrick[] = []
+    for (const { index } of pool.servers) bricks.push(await pool.brick(index, 'brick-1', 400))
+    await pool.volume('replica', ['replica', '3'], bricks)
+    const path = await pool.mount('replica')
+    console.log(`A pool of ${pool.servers.map(({ address }) => address).join(', ')} is up; the volume "replica" is mounted at ${path}
+  gluster --glusterd-sock=${pool.socket()} volume info
+It is gone after: npm run lab -- down gluster`)
+    return 0
+  } catch (error) {
+    await pool.stop()
+    throw error
+  }
 }
 
 async function disk(args: string[]): Promise<number> {
@@ -129,11 +159,16 @@ async function status(): Promise<number> {
 }
 
 async function down(names: string[]): Promise<number> {
+  // What the servers of a pool share goes when all of them have ended.
+  const pools = new Set<string>()
   for (const part of await new Register().living()) {
     if (names.length > 0 && !names.some((name) => part.name === name || part.name.startsWith(`${name}-`))) continue
     console.log(`Ending ${part.name} (pid ${part.pid})`)
+    const pool = part.name === glusterPart ? await poolOf(part) : undefined
+    if (pool !== undefined) pools.add(pool)
     await stopPart(part)
   }
+  for (const pool of pools) await removePool(pool)
   return 0
 }
 

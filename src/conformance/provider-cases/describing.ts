@@ -119,8 +119,8 @@ async function failures(probe: Probe): Promise<readonly unknown[]> {
   return [entry, ...(await Promise.all(calls))]
 }
 
-function usable({ byId = [], serial, wwn, image, path, attributes = {} }: DeviceHints): void {
-  const marks = Object.values(attributes)
+function usable({ byId = [], serial, wwn, image, path, attributes = {}, mount }: DeviceHints): void {
+  const marks = [...Object.values(attributes), mount?.type, mount?.export]
   const texts = [...byId, serial, wwn, image, path, ...marks].filter((hint) => hint !== undefined)
   holds(texts.length > 0, 'Without a hint no host can find the device.')
   holds(

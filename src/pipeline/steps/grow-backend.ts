@@ -126,7 +126,7 @@ const limitCodes = { size: 'limit-exceeded', quota: 'quota-exceeded', pool: 'poo
 
 function judged({ handle, state, id }: BackendObservation, after: Bytes): readonly Finding[] {
   const label = handle.identity.label
-  const found: Finding[] = []
+  const found: Finding[] = [...(state.growthFindings ?? [])]
   const block = (code: Finding['code'], message: string, remedy: string): void =>
     void found.push({ code, severity: 'blocker', layer: 'volume', target: id, message, remedy })
   if ((state.phase === 'failed' && state.repeatable !== true) || state.phase === 'unusable') {

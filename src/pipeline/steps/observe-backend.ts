@@ -1,4 +1,4 @@
-import { handleOf, type Volume } from '../../expander.ts'
+import { handleOf, type Volume, type VolumeHandle } from '../../expander.ts'
 import { volumeLayerId } from '../../layers/volume.ts'
 import { manage } from '../../services/managed.ts'
 import type { BackendObservation } from '../context.ts'
@@ -10,13 +10,15 @@ export function observeBackend(): Step<{ readonly volume: Volume }, object, { re
     name: 'observe backend',
     async observe({ volume }, services) {
       const handle = handleOf(volume)
-      const { expander, identity } = handle
-      if (!services.planning) {
-        await services.exclusive(`volume:${expander.name}:${identity.scope}:${identity.key}`, 'volume')
-      }
+      if (!services.planning) await services.exclusive(volumeKey(handle), 'volume')
       const managed = manage(handle, services)
       const state = await managed.read(services.signal)
       return { backend: { handle, managed, state, id: volumeLayerId(handle) } }
     },
   })
+}
+
+/** What keeps other runs of this process out of a volume. */
+export function volumeKey({ expander, identity }: VolumeHandle): string {
+  return `volume:${expander.name}:${identity.scope}:${identity.key}`
 }
