@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { bytes, formatSize, parseSize } from '../../src/size.ts'
+import { Cluster, partName as clusterName } from './kubernetes/cluster.ts'
 import { Guest, partName, resize, sizeOf } from './node/guest.ts'
 import { stopPart } from './part.ts'
 import { labDirectory, Register } from './register.ts'
@@ -14,6 +15,7 @@ const usage = `The lab starts and stops the real parts that tests run against.
       --memory MIB            of the guest; 3072 unless said
   npm run lab -- up node                                boots a Debian machine with disks that can be grown, and says how to reach it
       --memory MIB            of the guest; 768 unless said
+  npm run lab -- up kubernetes                          starts etcd, kube-apiserver and kube-controller-manager, found by KUBEBUILDER_ASSETS, and says how to reach them
   npm run lab -- disk NAME SIZE                         grows a disk of the node, or plugs in an empty one; SIZE as in 2Gi
       --bus virtio|scsi       for a new one; virtio unless said
   npm run lab -- status                                 what runs, and on which ports
@@ -59,11 +61,23 @@ async function up(args: string[]): Promise<number> {
     allowPositionals: true,
     options: { memory: { type: 'string', default: '768' } },
   })
-  if (positionals.length !== 1 || positionals[0] !== partName) throw new Error('Which part? There is: node')
+  if (positionals.length === 1 && positionals[0] === clusterName) return upCluster()
+  if (positionals.length !== 1 || positionals[0] !== partName) {
+    throw new Error('Which part? There are: node, kubernetes')
+  }
   const { part } = await Guest.start({ memory: positive('memory', values.memory), lasting: true })
   console.log(`The node is up (pid ${part.pid}). As root, admin (sudo without a password), deputy or visitor:
   ssh -F ${join(part.directory, 'ssh_config')} node
 Its console is ${join(part.directory, 'console')}. It and its disks are gone after: npm run lab -- down node`)
+  return 0
+}
+
+async function upCluster(): Promise<number> {
+  const cluster = await Cluster.start()
+  cluster.release()
+  console.log(`The cluster is up at ${cluster.server}. As its administrator:
+  KUBECONFIG=${cluster.kubeconfig}
+It has no nodes: pods never run in it. It is gone after: npm run lab -- down kubernetes`)
   return 0
 }
 
@@ -102,7 +116,7 @@ async function status(): Promise<number> {
 
 async function down(names: string[]): Promise<number> {
   for (const part of await new Register().living()) {
-    if (names.length > 0 && !names.includes(part.name)) continue
+    if (names.length > 0 && !names.some((name) => part.name === name || part.name.startsWith(`${name}-`))) continue
     console.log(`Ending ${part.name} (pid ${part.pid})`)
     await stopPart(part)
   }
