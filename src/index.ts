@@ -14,6 +14,7 @@ export {
   type Limit,
   type Pace,
   type PartRequest,
+  type Provider,
   type ReadOptions,
   type ReadOutcome,
   type Volume,
@@ -47,6 +48,7 @@ export type {
 export { localHost } from './hosts/local/index.ts'
 export type { Json } from './json.ts'
 export type { Growth, GrowthContext, Layer, LayerKind, LayerState, ToolNeed } from './layers/layer.ts'
+export type { Claim, ClaimAction, ResolvedClaim } from './pipeline/claim.ts'
 export type { BackendObservation, StackObservation, StorageObservation } from './pipeline/context.ts'
 export type { ExpansionEvent } from './pipeline/events.ts'
 export { type ExpandRequest, expand, type Observation, observe, plan, type Subject } from './pipeline/expand.ts'
@@ -79,4 +81,5 @@ export { growLayers } from './pipeline/steps/grow-layers.ts'
 export { locateDevice, locatePath, type Place } from './pipeline/steps/locate-device.ts'
 export { observeBackend } from './pipeline/steps/observe-backend.ts'
 export { observeLayers } from './pipeline/steps/observe-layers.ts'
+export { publishClaim } from './pipeline/steps/publish-claim.ts'
 export { type Bytes, bytes, formatSize, parseSize, type SizeInput } from './size.ts'
