@@ -7,8 +7,9 @@ import { type ClaimAction, type ResolvedClaim, volumeSizeAfter } from '../pipeli
 import type { BackendObservation } from '../pipeline/context.ts'
 import type { PlanDraft, PlannedAction, PlanPart } from '../pipeline/step.ts'
 import { type Bytes, bytes, formatSize } from '../size.ts'
-import { claimStateOf, type VolumeObjectState, volumeStateOf } from './claim-state.ts'
+import { type ClaimState, claimStateOf, type VolumeObjectState, volumeStateOf } from './claim-state.ts'
 import { strategicPatch } from './cluster.ts'
+import { listAt, textAt } from './fields.ts'
 import { limitFindings } from './limits.ts'
 import { quantityOf } from './quantity.ts'
 import { answerError, refusalFinding, refusalOf } from './refusals.ts'
@@ -207,9 +208,17 @@ async function raiseVolume({ access, volume: seen, name }: DirectSight, size: By
 }
 
 async function publishCapacity(sight: DirectSight, size: Bytes): Promise<readonly LayerState[]> {
-  // With the types that are over named as deleted: a list that is merged by its types keeps what others have put into it.
-  const over = ['Resizing', 'FileSystemResizePending'].map((type) => ({ type, $patch: 'delete' }))
-  const claim = await changeStatus(sight, { capacity: { storage: quantityOf(size) }, conditions: over }, size)
+  const claim = await changeStatus(
+    sight,
+    (now) => ({
+      capacity: { storage: quantityOf(size) },
+      // Merged by their types, so that what others have put there stays. Only those that are there: to delete another one makes an empty one (seen on 1.20.2).
+      conditions: conditionTypes(now)
+        .filter((type) => type === 'Resizing' || type === 'FileSystemResizePending')
+        .map((type) => ({ type, $patch: 'delete' })),
+    }),
+    size,
+  )
   requireAtLeast(claim.capacity, size, `claim ${labelOf(sight.name)}`)
   return [claimLayer(sight.name, claim)]
 }
@@ -220,21 +229,21 @@ async function markPending(sight: DirectSight): Promise<readonly LayerState[]> {
     status: 'True',
     message: 'The volume has grown. The filesystem grows once a pod mounts the claim.',
   }
-  const claim = await changeStatus(sight, { conditions: [pending] })
+  const claim = await changeStatus(sight, () => ({ conditions: [pending] }))
   return [claimLayer(sight.name, claim)]
 }
 
 async function changeStatus(
   { access, name, claim: seen }: DirectSight,
-  status: object,
+  statusOf: (claim: ClaimState) => object,
   enough?: Bytes,
-): Promise<ReturnType<typeof claimStateOf>> {
+): Promise<ClaimState> {
   const path = `${claimPath(name)}/status`
   let claim = seen
   for (let attempt = 1; ; attempt += 1) {
     if (enough !== undefined && (claim.capacity ?? 0n) >= enough) return claim
     const { uid, resourceVersion } = claim
-    const body = { metadata: { uid, resourceVersion }, status }
+    const body = { metadata: { uid, resourceVersion }, status: statusOf(claim) }
     const answer = await access.patch(path, body, { contentType: strategicPatch })
     if (answer.status < 300) return claimStateOf(answer.body)
     if (answer.status !== 409 || attempt >= tries)
@@ -242,6 +251,11 @@ async function changeStatus(
     claim = claimStateOf(await access.get(claimPath(name)))
     if (claim.uid !== seen.uid) throw changedHands(labelOf(name))
   }
+}
+
+/** All that it has, whether they are true or not. */
+function conditionTypes({ object }: ClaimState): readonly string[] {
+  return listAt(object, 'status', 'conditions').flatMap((condition) => textAt(condition, 'type') ?? [])
 }
 
 async function raiseRequest(sight: DirectSight, size: Bytes): Promise<readonly LayerState[]> {

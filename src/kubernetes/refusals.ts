@@ -98,7 +98,8 @@ export function grantRemedy({ verb, resource, group = '' }: Right, namespace: st
 }
 
 export function messageOf(body: unknown): string {
-  return textAt(body, 'message') ?? 'without a reason'
+  // Some refusals go on with a comparison of the whole object.
+  return textAt(body, 'message')?.split('\n')[0] ?? 'without a reason'
 }
 
 export function refusalFinding(refusal: Refusal, target: string): Finding {

@@ -140,7 +140,7 @@ export class Objects {
     const path = '/apis/storage.k8s.io/v1/volumeattachments'
     await this.api.create(path, {
       metadata: { name },
-      spec: { attacher: 'lab.example/none', nodeName: node, source: { persistentVolumeName: volume } },
+      spec: { attacher: 'none.lab.example', nodeName: node, source: { persistentVolumeName: volume } },
     })
     await this.api.patch(`${path}/${name}`, { status: { attached: true } })
   }

@@ -46,7 +46,8 @@ export async function playResizer(
       const capacityWrittenAt = performance.now()
       await objects.setStatus(claim, {
         capacity: { storage: wanted },
-        conditions: [removed('Resizing'), removed('FileSystemResizePending')],
+        // To remove one that is not there would make an empty one.
+        conditions: [removed(needsNode ? 'FileSystemResizePending' : 'Resizing')],
       })
       return { capacityWrittenAt }
     }

@@ -1,20 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { expand, plan, VolumeExpansionError } from '../../../../src/index.ts'
+import { expand, plan } from '../../../../src/index.ts'
 import { claim } from '../../../../src/kubernetes/index.ts'
 import { bytes, GiB } from '../../../../src/size.ts'
 import { playResizer } from '../../../lab/kubernetes/resizer.ts'
-import { countingClient, realCluster } from './support.ts'
+import { countingClient, failure, realCluster } from './support.ts'
 
 const real = realCluster()
-
-async function failure(run: PromiseLike<unknown>): Promise<VolumeExpansionError> {
-  const thrown = await Promise.resolve(run).then(
-    () => undefined,
-    (error: unknown) => error,
-  )
-  if (thrown instanceof VolumeExpansionError) return thrown
-  throw new Error(`It did not fail as it should: ${String(thrown)}`)
-}
 
 describe('growth by the cluster', () => {
   test('is asked for once, followed by a watch, and costs six requests', async () => {

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll } from 'vitest'
+import { file } from '../../../../providers/file/index.ts'
+import { type Provider, VolumeExpansionError } from '../../../../src/index.ts'
 import type { KubernetesClient } from '../../../../src/kubernetes/index.ts'
 import { kubeconfigClient } from '../../../../src/kubernetes/kubeconfig.ts'
 import { Cluster, type ClusterOptions } from '../../../lab/kubernetes/cluster.ts'
@@ -9,6 +11,32 @@ export interface RealCluster {
   readonly objects: Objects
   /** The name of a claim in a namespace that no other test has. */
   readonly fresh: (name?: string) => Promise<ClaimName>
+}
+
+/** What a run failed with; throws when it did not fail as the library fails. */
+export async function failure(run: PromiseLike<unknown>): Promise<VolumeExpansionError> {
+  const thrown = await Promise.resolve(run).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  if (thrown instanceof VolumeExpansionError) return thrown
+  throw new Error(`It did not fail as it should: ${String(thrown)}`)
+}
+
+const fileDriver = 'file.lab.example'
+
+/** What a PersistentVolume over a file says. */
+export function fileSource(path: string): { readonly csi: { readonly driver: string; readonly volumeHandle: string } } {
+  return { csi: { driver: fileDriver, volumeHandle: path } }
+}
+
+/** The provider of files, for the PersistentVolumes of {@link fileSource}. */
+export const files: Provider = {
+  name: 'file',
+  fromPersistentVolume(volume) {
+    const { csi } = (volume as { readonly spec: Partial<ReturnType<typeof fileSource>> }).spec
+    return csi?.driver === fileDriver ? file().volume(csi.volumeHandle) : undefined
+  },
 }
 
 let namespaces = 0
