@@ -65,6 +65,7 @@ try {
       runBeside('Beside real storage backends', ...vitest('backends', results)),
     ])),
     ...(withNode ? [await run('On an emulated machine', ...vitest('node', results))] : []),
+    ...(withNode ? [await run('Their volumes there', ...vitest('backends-on-node', results))] : []),
   ]
   process.exitCode = outcomes.every(Boolean) ? 0 : 1
 } finally {

@@ -3,7 +3,7 @@ import { type Json, jsonSafe } from './json.ts'
 import type { LayerKind } from './layers/layer.ts'
 
 /** Where in the stack something is: a layer, or what stands around the layers. */
-export type Where = LayerKind | 'request' | 'host' | 'claim' | 'pipeline'
+export type Where = LayerKind | 'request' | 'host' | 'pipeline'
 
 /**
  * What a failure left behind. `unchanged`: nothing was grown by this run. `changed`: something was, the partial report says what.

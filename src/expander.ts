@@ -262,6 +262,31 @@ export interface Volume {
   readonly label: string
 }
 
+/**
+ * What a provider's factory returns, as far as everybody may rely on it: its own `volume(ref, options?)`, and the way from a PersistentVolume to a volume. Given to
+ * `claim()` as one of its `volumes`.
+ */
+export interface Provider {
+  /** The provider's name. */
+  readonly name: string
+  /**
+   * The volume of a Kubernetes PersistentVolume, as the API server gives it; undefined when it belongs to another provider. Without a request.
+   * @throws {VolumeExpansionError} `invalid-reference`: it belongs to this provider and is malformed
+   */
+  fromPersistentVolume(persistentVolume: object): Volume | undefined
+}
+
+/** What a factory of a provider makes its `fromPersistentVolume` of. */
+export function fromPersistentVolumeOf<Ref, Options>(
+  expander: VolumeExpander<Ref, Options>,
+  options?: Options,
+): Provider['fromPersistentVolume'] {
+  return (persistentVolume) => {
+    const ref = expander.fromPersistentVolume?.(persistentVolume)
+    return ref === undefined ? undefined : volumeOf(expander, ref, options)
+  }
+}
+
 /** What the core keeps of a volume. */
 export interface VolumeHandle {
   readonly expander: VolumeExpander<unknown, unknown>

@@ -67,6 +67,16 @@ export const findingCodes = {
     'Nothing shows that the device is not in use elsewhere, and an offline write to a device in use destroys data.',
   'offline-not-crash-safe': 'A power cut during an offline growth can lose data, whichever tool does it.',
   'mounted-elsewhere': 'The filesystem is mounted only in another mount namespace, such as a container.',
+  // Kubernetes
+  'claim-not-bound': 'The claim has no volume yet, so there is nothing to grow.',
+  'expansion-not-allowed': 'The storage class of the claim does not allow its growth.',
+  'cluster-feature-off': 'A feature gate or an admission plug-in that growth needs is off in the cluster.',
+  'served-by-cluster': 'The cluster grows this volume itself; two that grow it would contradict each other.',
+  'infeasible-size': 'The cluster has found that the size that the claim asks for can never be reached.',
+  'pod-needed': 'The rest of the growth is done on a node, once a pod mounts the claim there.',
+  'request-behind':
+    'The claim will have more than it asks for, because the cluster does not let the request be raised.',
+  'cluster-driver': 'Who grows the volume of the claim, and why.',
   // What remains
   'backend-only': 'No host was given: devices and filesystems were neither looked at nor grown.',
   'thin-overcommit': 'The storage behind the volume is promised more often than it is there.',

@@ -15,6 +15,7 @@ export {
   type MountHints,
   type Pace,
   type PartRequest,
+  type Provider,
   type ReadOptions,
   type ReadOutcome,
   type SnapshotOptions,
@@ -52,6 +53,7 @@ export type {
 export { localHost } from './hosts/local/index.ts'
 export type { Json } from './json.ts'
 export type { Growth, GrowthContext, Layer, LayerKind, LayerState, ToolNeed } from './layers/layer.ts'
+export type { Claim, ClaimAction, ResolvedClaim } from './pipeline/claim.ts'
 export type { BackendObservation, StackObservation, StorageObservation } from './pipeline/context.ts'
 export type { ExpansionEvent } from './pipeline/events.ts'
 export { type ExpandRequest, expand, type Observation, observe, plan, type Subject } from './pipeline/expand.ts'
@@ -85,5 +87,6 @@ export { growParts, type PartsObservation } from './pipeline/steps/grow-parts.ts
 export { locateDevice, locatePath, type Place } from './pipeline/steps/locate-device.ts'
 export { observeBackend } from './pipeline/steps/observe-backend.ts'
 export { observeLayers } from './pipeline/steps/observe-layers.ts'
+export { publishClaim } from './pipeline/steps/publish-claim.ts'
 export { type SnapshotBeforeOptions, snapshotBefore } from './pipeline/steps/snapshot-before.ts'
 export { type Bytes, bytes, formatSize, parseSize, type SizeInput } from './size.ts'

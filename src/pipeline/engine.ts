@@ -13,7 +13,7 @@ import { reportOf } from './reporting.ts'
 import { checkSizes } from './request.ts'
 import type { ErasedParts, StepServices } from './step.ts'
 
-/** A step as the engine runs it; `when` names the part of the input without which it is left out. */
+/** A step as the engine runs it; `when` names the part of the input, or of what the steps before have added to it, without which it is left out. */
 export interface StepSlot {
   readonly parts: ErasedParts
   readonly when?: string
@@ -97,11 +97,12 @@ async function observeAndPlan(
   session: Session,
 ): Promise<Planned> {
   checkSizes(input)
-  const active = slots.filter(
-    ({ when }) => when === undefined || (input as Record<string, unknown>)[when] !== undefined,
-  )
+  const active: StepSlot[] = []
   let context: object = { ...input }
-  for (const { parts } of active) {
+  for (const slot of slots) {
+    const { parts, when } = slot
+    if (when !== undefined && (context as Record<string, unknown>)[when] === undefined) continue
+    active.push(slot)
     if (session.signal.aborted) throw abortedError(session.signal, 'pipeline', 'unchanged')
     if (parts.observe !== undefined) context = { ...context, ...(await parts.observe(context, session)) }
   }

@@ -1,7 +1,8 @@
 import { handleOf, type Volume } from '../expander.ts'
 import type { Host } from '../hosts/host.ts'
 import type { LayerState } from '../layers/layer.ts'
-import { type ExpansionRun, type Pipeline, pipeline } from './pipeline.ts'
+import type { Claim } from './claim.ts'
+import { type ExpansionRun, type Pipeline, pipeline, pipelineOf } from './pipeline.ts'
 import type { HowMuch, Plan, RunOptions } from './plan.ts'
 import { checkOptions, checkPath } from './request.ts'
 import { growBackend } from './steps/grow-backend.ts'
@@ -12,14 +13,16 @@ import { locateDevice, locatePath, type Place } from './steps/locate-device.ts'
 import { observeBackend } from './steps/observe-backend.ts'
 import { observeLayers } from './steps/observe-layers.ts'
 import { observeMount, verifyMount } from './steps/observe-mount.ts'
+import { resolveClaim, settleClaim } from './steps/publish-claim.ts'
 import { warnBackendOnly } from './steps/warn-backend-only.ts'
 
-/** What is to be grown: a volume alone, a volume with all that stands on it on a host, or what a host has already. */
-export type Subject = VolumeAlone | VolumeOnHost | PlaceOnHost
+/** What is to be grown: a volume alone, a volume with all that stands on it on a host, what a host has already, or the claim of a cluster. */
+export type Subject = VolumeAlone | VolumeOnHost | PlaceOnHost | WholeClaim
 
 /** The backend's volume alone: nothing on a host is looked at, and the report says so. */
 export interface VolumeAlone {
   readonly volume: Volume
+  readonly claim?: undefined
   readonly host?: undefined
   readonly path?: undefined
   readonly device?: undefined
@@ -28,14 +31,24 @@ export interface VolumeAlone {
 /** The volume, its device on the host, the layers, and the filesystem; `path` or `device` chooses where the volume alone would be ambiguous. */
 export interface VolumeOnHost extends Place {
   readonly volume: Volume
+  readonly claim?: undefined
   readonly host: Host
 }
 
 /** What is on a host already, without its backend. */
-export type PlaceOnHost = { readonly host: Host; readonly volume?: undefined } & (
+export type PlaceOnHost = { readonly host: Host; readonly volume?: undefined; readonly claim?: undefined } & (
   | { readonly path: string; readonly device?: undefined }
   | { readonly device: string; readonly path?: undefined }
 )
+
+/** A claim of a cluster, made by `claim()` of `volume-expander/kubernetes`: it says itself which volume and which host. `to` is the size of its volume. */
+export interface WholeClaim {
+  readonly claim: Claim
+  readonly volume?: undefined
+  readonly host?: undefined
+  readonly path?: undefined
+  readonly device?: undefined
+}
 
 export type ExpandRequest = Subject & RunOptions & HowMuch
 
@@ -64,6 +77,18 @@ const mounted = pipeline()
   .use(growBackend())
   .use(verifyMount())
 const nodeOnly = pipeline().use(locatePath()).use(observeLayers()).use(growLayers()).use(growFilesystem())
+
+// Which of these take part is known once the claim is resolved: a claim that the cluster grows itself has no volume here.
+const wholeClaim = pipelineOf<WholeClaim, object>([
+  { parts: resolveClaim().parts },
+  { parts: observeBackend().parts, when: 'volume' },
+  { parts: locateDevice().parts, when: 'host' },
+  { parts: observeLayers().parts, when: 'host' },
+  { parts: growBackend().parts, when: 'volume' },
+  { parts: growLayers().parts, when: 'host' },
+  { parts: growFilesystem().parts, when: 'host' },
+  { parts: settleClaim().parts },
+])
 
 /** Plans made by {@link plan}, with the request that `expand(plan)` goes on with. */
 const requests = new WeakMap<Plan, ExpandRequest>()
@@ -116,6 +141,7 @@ function chosen<Result>(
   request: ExpandRequest,
   go: <Input, Context>(standard: Pipeline<Input, Context>, input: Input & RunOptions & HowMuch) => Result,
 ): Result {
+  if (request.claim !== undefined) return go(wholeClaim, request)
   if (request.volume === undefined) return go(nodeOnly, request)
   if (request.host === undefined) return go(backendOnly, request)
   const { seenAs } = handleOf(request.volume).expander.capabilities
@@ -124,7 +150,8 @@ function chosen<Result>(
 
 function checkRequest(request: ExpandRequest): ExpandRequest {
   checkOptions(request)
-  const { volume, host, path, device } = request
+  const { claim, volume, host, path, device } = request
+  if (claim !== undefined) return checkClaim(request)
   if (volume !== undefined) handleOf(volume)
   if (
     host !== undefined &&
@@ -140,6 +167,19 @@ function checkRequest(request: ExpandRequest): ExpandRequest {
   if (volume === undefined && host === undefined) throw new TypeError('A `volume`, a `host`, or both have to be given.')
   if (volume === undefined && path === undefined && device === undefined) {
     throw new TypeError('Without a volume, `path` or `device` has to say what to grow.')
+  }
+  return request
+}
+
+function checkClaim(request: ExpandRequest): ExpandRequest {
+  const { claim, volume, host, path, device } = request
+  if (typeof claim !== 'object' || claim === null || typeof claim.resolve !== 'function') {
+    throw new TypeError('`claim` is a claim made by claim() of volume-expander/kubernetes.')
+  }
+  if ([volume, host, path, device].some((given) => given !== undefined)) {
+    throw new TypeError(
+      'A `claim` says itself which volume and which host; leave out `volume`, `host`, `path` and `device`.',
+    )
   }
   return request
 }

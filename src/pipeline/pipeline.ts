@@ -40,7 +40,8 @@ export function pipeline(): Pipeline<object, object> {
   return pipelineOf([])
 }
 
-function pipelineOf<Input, Context>(slots: readonly StepSlot[]): Pipeline<Input, Context> {
+/** A pipeline of steps whose order no compiler has checked: what one of them adds decides which of the others take part. */
+export function pipelineOf<Input, Context>(slots: readonly StepSlot[]): Pipeline<Input, Context> {
   return {
     use: (step) => pipelineOf([...slots, { parts: step.parts }]),
     when: (key, step) => pipelineOf([...slots, { parts: step.parts, when: key }]),

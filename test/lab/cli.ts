@@ -5,6 +5,7 @@ import { CephLab } from './ceph/ceph.ts'
 import { CinderLab } from './cinder/cinder.ts'
 import { type LoopBrick, Pool, poolOf, removePool } from './gluster/pool.ts'
 import { partName as glusterPart } from './gluster/server.ts'
+import { Cluster, partName as clusterName } from './kubernetes/cluster.ts'
 import { Guest, partName, resize, sizeOf } from './node/guest.ts'
 import { stopPart } from './part.ts'
 import { labDirectory, Register } from './register.ts'
@@ -21,6 +22,7 @@ const usage = `The lab starts and stops the real parts that tests run against.
   npm run lab -- up ceph                                starts a cluster of Ceph with one of each daemon, and says how to reach it
   npm run lab -- up cinder                              starts Keystone and Cinder, also on a Ceph that is up, and says how to reach them
   npm run lab -- up gluster                             starts a GlusterFS pool of three servers with a replica, and mounts it
+  npm run lab -- up kubernetes                          starts etcd, kube-apiserver and kube-controller-manager, found by KUBEBUILDER_ASSETS, and says how to reach them
   npm run lab -- disk NAME SIZE                         grows a disk of the node, or plugs in an empty one; SIZE as in 2Gi
       --bus virtio|scsi       for a new one; virtio unless said
   npm run lab -- status                                 what runs, and on which ports
@@ -77,6 +79,7 @@ const starters: Readonly<Record<string, (memory: number) => Promise<number>>> = 
   ceph: upCeph,
   cinder: upCinder,
   [glusterPart]: upGluster,
+  [clusterName]: upCluster,
 }
 
 async function upNode(memory: number): Promise<number> {
@@ -123,6 +126,15 @@ It is gone after: npm run lab -- down gluster`)
     await pool.stop()
     throw error
   }
+}
+
+async function upCluster(): Promise<number> {
+  const cluster = await Cluster.start()
+  cluster.release()
+  console.log(`The cluster is up at ${cluster.server}. As its administrator:
+  KUBECONFIG=${cluster.kubeconfig}
+It has no nodes: pods never run in it. It is gone after: npm run lab -- down kubernetes`)
+  return 0
 }
 
 async function disk(args: string[]): Promise<number> {

@@ -4,8 +4,8 @@ import { expand, plan } from '../../../../src/index.ts'
 import type { CephLab } from '../../../lab/ceph/ceph.ts'
 import { Guest } from '../../../lab/node/guest.ts'
 import { hostAt } from '../../node/support/host.ts'
+import { expanderFor, failureOf, grow, makeImage, mebibytes, sizeOf, stateOf } from '../rbd/images.ts'
 import { sharedCeph } from '../support/ceph.ts'
-import { expanderFor, failureOf, grow, makeImage, mebibytes, sizeOf, stateOf } from './images.ts'
 import { bring, map, unmap } from './krbd.ts'
 
 let lab: CephLab
