@@ -108,7 +108,7 @@ test('killed before any of its round trips, and in the middle of each, it is com
     expect(at).toBeGreaterThan(layers.length)
   }
   await made.filesystem.expectIntact()
-}, 1_200_000)
+}, 3_600_000)
 
 async function throttle({ qmp: path, name }: GuestDisk, operations: number): Promise<void> {
   const nothing = { bps: 0, bps_rd: 0, bps_wr: 0, iops_rd: 0, iops_wr: 0 }
