@@ -15,6 +15,7 @@ export {
   type MountHints,
   type Pace,
   type PartRequest,
+  type PollCadence,
   type Provider,
   type ReadOptions,
   type ReadOutcome,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Volume, volumeOf } from '../../src/expander.ts'
+import { fromPersistentVolumeOf, type Provider, type Volume, volumeOf } from '../../src/expander.ts'
 import { CinderApi } from './client.ts'
 import { systemSurroundings } from './cloud/files.ts'
 import { Session } from './cloud/session.ts'
@@ -20,7 +20,7 @@ export type {
 } from './options.ts'
 
 /** Volumes of OpenStack's Block Storage. */
-export interface CinderProvider {
+export interface CinderProvider extends Provider {
   /**
    * The volume with that id.
    *
@@ -40,7 +40,11 @@ export function cinder(options: CinderOptions = {}): CinderProvider {
   const expander = cinderExpander(
     options.client === undefined ? sharedBySettings(options) : sharedByClient(options.client),
   )
-  return { volume: (ref) => volumeOf(expander, ref) }
+  return {
+    name: expander.name,
+    volume: (ref) => volumeOf(expander, ref),
+    fromPersistentVolume: fromPersistentVolumeOf(expander),
+  }
 }
 
 /** More identities than any one process uses; the oldest is forgotten, and only costs a token more. */

@@ -1,5 +1,12 @@
 import { createHash } from 'node:crypto'
-import { type Pace, type PollCadence, type Volume, volumeOf } from '../../src/expander.ts'
+import {
+  fromPersistentVolumeOf,
+  type Pace,
+  type PollCadence,
+  type Provider,
+  type Volume,
+  volumeOf,
+} from '../../src/expander.ts'
 import { type Ec2Client, ec2Calls, loadSdk } from './client.ts'
 import { ebsExpander } from './expander.ts'
 import { defaultPace, defaultPoll, type EbsVolumeType, isVolumeType } from './limits.ts'
@@ -42,7 +49,7 @@ export interface EbsRegionOptions extends EbsCommonOptions {
 export type EbsOptions = EbsClientOptions | EbsRegionOptions
 
 /** Volumes of Amazon EBS. */
-export interface EbsProvider {
+export interface EbsProvider extends Provider {
   /**
    * The volume with an id such as `vol-0123456789abcdef0`. Performance and type are changed together with the size, in one modification, and only then: a volume that is
    * large enough is left alone, however fast it is, since a change of its speed is no growth and would use up one of the four modifications that a volume may
@@ -76,6 +83,8 @@ export function ebs(options: EbsOptions): EbsProvider {
     date: () => options.clock?.date() ?? new Date(),
   })
   return {
+    name: expander.name,
+    fromPersistentVolume: fromPersistentVolumeOf(expander, {}),
     volume(id, wishes = {}) {
       checkWishes(wishes)
       return volumeOf(expander, { ...wishes, id }, wishes)

@@ -1,4 +1,4 @@
-import { type Volume, volumeOf } from '../../src/expander.ts'
+import { fromPersistentVolumeOf, type Provider, type Volume, volumeOf } from '../../src/expander.ts'
 import type { GceCredentials } from './auth.ts'
 import { type ComputeClient, defaultEndpoint, restClient } from './client.ts'
 import { gcePdExpander } from './expander.ts'
@@ -24,7 +24,7 @@ export interface GcePdSettings {
 }
 
 /** Volumes that are persistent disks or Hyperdisks of Compute Engine. */
-export interface GcePdProvider {
+export interface GcePdProvider extends Provider {
   /**
    * The volume that is this disk. A name alone is refused: several zones may have a disk of that name.
    *
@@ -47,7 +47,11 @@ export function gcePd(settings: GcePdSettings): GcePdProvider {
   if (typeof settings?.project !== 'string' || settings.project === '')
     throw new TypeError('`project` has to be the id of a project.')
   const expander = gcePdExpander(clientOf(settings), settings.project)
-  return { volume: (ref, options) => volumeOf(expander, ref, options) }
+  return {
+    name: expander.name,
+    volume: (ref, options) => volumeOf(expander, ref, options),
+    fromPersistentVolume: fromPersistentVolumeOf(expander),
+  }
 }
 
 function clientOf({ client, endpoint = defaultEndpoint, credentials }: GcePdSettings): ComputeClient {

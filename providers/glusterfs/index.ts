@@ -1,4 +1,4 @@
-import { type Volume, volumeOf } from '../../src/expander.ts'
+import { fromPersistentVolumeOf, type Provider, type Volume, volumeOf } from '../../src/expander.ts'
 import { glusterExpander } from './expander.ts'
 import { type HeketiOptions, heketiClient } from './heketi/client.ts'
 import { heketiExpander } from './heketi/expander.ts'
@@ -8,7 +8,7 @@ export type { HeketiOptions } from './heketi/client.ts'
 export type { BrickNeed, GlusterGrowth, GlusterOptions } from './options.ts'
 
 /** Volumes of a trusted pool. */
-export interface GlusterProvider {
+export interface GlusterProvider extends Provider {
   /**
    * The volume of this name. Without `growth` its bricks grow with what is below them on their servers, which have to be among `hosts`.
    *
@@ -18,7 +18,7 @@ export interface GlusterProvider {
 }
 
 /** Volumes that Heketi manages. */
-export interface HeketiProvider {
+export interface HeketiProvider extends Provider {
   /**
    * The volume with this id, which Kubernetes keeps in the annotation `gluster.kubernetes.io/heketi-volume-id` of its PersistentVolume.
    *
@@ -45,10 +45,16 @@ export function glusterfs(
     const client = heketiClient(options.heketi)
     const [file, block] = [heketiExpander(client, 'volumes'), heketiExpander(client, 'blockvolumes')]
     return {
+      name: file.name,
+      fromPersistentVolume: fromPersistentVolumeOf(file),
       volume: (id: string, kind?: { readonly block?: boolean }) => volumeOf(kind?.block === true ? block : file, id),
     }
   }
   if (!('host' in options) || 'heketi' in options) throw new TypeError('Give either `host` or `heketi`.')
   const expander = glusterExpander(options)
-  return { volume: (name: string, growth: GlusterGrowth = {}) => volumeOf(expander, { ...growth, name }) }
+  return {
+    name: expander.name,
+    fromPersistentVolume: fromPersistentVolumeOf(expander),
+    volume: (name: string, growth: GlusterGrowth = {}) => volumeOf(expander, { ...growth, name }),
+  }
 }

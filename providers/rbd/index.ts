@@ -1,4 +1,4 @@
-import { type Volume, volumeOf } from '../../src/expander.ts'
+import { fromPersistentVolumeOf, type Provider, type Volume, volumeOf } from '../../src/expander.ts'
 import { commandClient, type RbdCluster } from './commands.ts'
 import { dashboardClient, type RbdDashboard } from './dashboard.ts'
 import { rbdExpander } from './expander.ts'
@@ -12,7 +12,7 @@ export type RbdOptions =
   | { readonly dashboard: RbdDashboard; readonly cluster?: never }
 
 /** Images of a Ceph cluster. */
-export interface RbdProvider {
+export interface RbdProvider extends Provider {
   /**
    * The image. It has to exist before it is grown; what is added reads as zeros and takes no room until it is written.
    *
@@ -34,5 +34,9 @@ export function rbd(options: RbdOptions = {}): RbdProvider {
   const { cluster, dashboard } = options
   if (cluster !== undefined && dashboard !== undefined) throw new TypeError('Give `cluster` or `dashboard`, not both.')
   const expander = rbdExpander(dashboard === undefined ? commandClient(cluster ?? {}) : dashboardClient(dashboard))
-  return { volume: (ref) => volumeOf(expander, ref) }
+  return {
+    name: expander.name,
+    volume: (ref) => volumeOf(expander, ref),
+    fromPersistentVolume: fromPersistentVolumeOf(expander),
+  }
 }

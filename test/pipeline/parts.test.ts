@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { PartRequest, VolumeExpander, VolumeState } from '../../src/expander.ts'
 import type { BatchItem, BatchResults, Host } from '../../src/hosts/host.ts'
 import { expand, plan, VolumeExpansionError, volumeOf } from '../../src/index.ts'
-import { exportOf } from '../../src/pipeline/steps/observe-mount.ts'
+import { exportOf } from '../../src/pipeline/mount.ts'
 import { type Bytes, bytes, GiB } from '../../src/size.ts'
 
 /** A network filesystem whose mount shows what the volume has, or less. */

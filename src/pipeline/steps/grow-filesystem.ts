@@ -1,13 +1,5 @@
 import type { StackObservation, StorageObservation } from '../context.ts'
-import {
-  type GrowthPayload,
-  type GrowthResult,
-  grow,
-  growthContext,
-  measuredLayers,
-  missingTools,
-  plannedGrowth,
-} from '../growth.ts'
+import { type GrowthPayload, type GrowthResult, growthContext, missingTools, plannedGrowth } from '../growth.ts'
 import { defineStep, type Step } from '../step.ts'
 
 type Context = { readonly stack: StackObservation }
@@ -16,7 +8,11 @@ type Context = { readonly stack: StackObservation }
 export function growFilesystem(): Step<object, Context, { readonly filesystemWillGrow: true }> {
   return defineStep<object, Context, { readonly filesystemWillGrow: true }, GrowthPayload, GrowthResult>({
     name: 'grow filesystem',
-    observe: async () => ({ filesystemWillGrow: true }),
+    async observe() {
+      // Loaded while nothing has been touched yet: later it is only asked for again.
+      await import('../growing.ts')
+      return { filesystemWillGrow: true }
+    },
     plan({ stack }, draft) {
       const { filesystem } = stack
       if (filesystem === undefined) return {}
@@ -37,8 +33,9 @@ export function growFilesystem(): Step<object, Context, { readonly filesystemWil
         predictions: new Map([[state.id, growth.after]]),
       }
     },
-    act: (payload, { stack }, services) => grow(payload, stack, services),
-    verify: async (_payload, { stack }, _services, result) => measuredLayers(stack, result),
+    act: async (payload, { stack }, services) => (await import('../growing.ts')).grow(payload, stack, services),
+    verify: async (_payload, { stack }, _services, result) =>
+      (await import('../growing.ts')).measuredLayers(stack, result),
   })
 }
 

@@ -3,15 +3,7 @@ import type { GrowthContext, LayerKind } from '../../layers/layer.ts'
 import type { StackedLayer } from '../../layers/stack.ts'
 import { type Bytes, formatSize } from '../../size.ts'
 import type { StackObservation } from '../context.ts'
-import {
-  type GrowthPayload,
-  type GrowthResult,
-  grow,
-  growthContext,
-  measuredLayers,
-  missingTools,
-  plannedGrowth,
-} from '../growth.ts'
+import { type GrowthPayload, type GrowthResult, growthContext, missingTools, plannedGrowth } from '../growth.ts'
 import { askForKeys } from '../keys.ts'
 import { defineStep, type PlanDraft, type PlannedAction, type PlanPart, type Step } from '../step.ts'
 
@@ -21,14 +13,19 @@ type Context = { readonly stack: StackObservation; readonly filesystemWillGrow?:
 export function growLayers(): Step<object, Context, { readonly layersWillGrow: true }> {
   return defineStep<object, Context, { readonly layersWillGrow: true }, GrowthPayload, GrowthResult>({
     name: 'grow layers',
-    observe: async () => ({ layersWillGrow: true }),
+    async observe() {
+      // Loaded while nothing has been touched yet: later it is only asked for again.
+      await import('../growing.ts')
+      return { layersWillGrow: true }
+    },
     plan: ({ stack }, draft) => plan(stack, draft),
     async prove({ stack }, draft, services) {
       const keys = await askForKeys(stack, growths(stack, draft), draft.options, services)
       return keys === undefined ? undefined : { stack: { ...stack, ...keys } }
     },
-    act: (payload, { stack }, services) => grow(payload, stack, services),
-    verify: async (_payload, { stack }, _services, result) => measuredLayers(stack, result),
+    act: async (payload, { stack }, services) => (await import('../growing.ts')).grow(payload, stack, services),
+    verify: async (_payload, { stack }, _services, result) =>
+      (await import('../growing.ts')).measuredLayers(stack, result),
   })
 }
 

@@ -1,9 +1,7 @@
-import { VolumeExpansionError } from '../../errors.ts'
 import type { SnapshotState } from '../../expander.ts'
 import type { Finding } from '../../findings.ts'
-import { pollUntil } from '../../wait.ts'
 import type { BackendObservation } from '../context.ts'
-import { defineStep, type Step, type StepServices } from '../step.ts'
+import { defineStep, type Step } from '../step.ts'
 
 export interface SnapshotBeforeOptions {
   /** How its name begins; the date and a mark that no other has follow. Left out: `before-growth`. */
@@ -39,6 +37,10 @@ export function snapshotBefore(options: SnapshotBeforeOptions = {}): Step<object
   }
   return defineStep<object, Context, object, undefined, SnapshotState>({
     name: 'snapshot before',
+    async observe() {
+      await import('../snapshot.ts')
+      return {}
+    },
     plan({ backend: { handle, id, managed } }) {
       if (managed.snapshots === undefined) return { findings: [impossible(handle.expander.name, id)] }
       const action = {
@@ -51,45 +53,14 @@ export function snapshotBefore(options: SnapshotBeforeOptions = {}): Step<object
       return { actions: [{ action, payload: undefined, preparatory: true }] }
     },
     async act(_payload, { backend }, services) {
-      const { managed } = backend
-      const name = nameOf(prefix, services.clock.date())
-      const id = (await managed.snapshots?.create(name, services.signal)) ?? ''
-      services.made({ snapshot: id, name })
-      return await usable(backend, id, services)
+      const { takeSnapshot } = await import('../snapshot.ts')
+      return await takeSnapshot(prefix, backend, services)
     },
-    verify: async (_payload, { backend: { handle } }, _services, { id, phase, native }) => {
-      if (phase !== 'failed') return []
-      const provider = handle.expander.name
-      throw new VolumeExpansionError(
-        'backend-failed',
-        `${provider} reports ${native} for the snapshot ${id} of ${handle.identity.label}.`,
-        {
-          ...{ layer: 'volume', provider, outcome: 'unchanged' },
-          remedy: 'Nothing was grown. See why the snapshot failed, delete it, and run this again.',
-        },
-      )
+    async verify(_payload, { backend }, _services, state) {
+      const { requireUsable } = await import('../snapshot.ts')
+      requireUsable(backend, state)
+      return []
     },
-  })
-}
-
-function nameOf(prefix: string, date: Date): string {
-  const moment = date.toISOString().slice(0, 19).replace(/[-:]/g, '').replace('T', '-')
-  return `${prefix}-${moment}-${crypto.randomUUID().slice(0, 8)}`
-}
-
-function usable(backend: BackendObservation, id: string, services: StepServices): Promise<SnapshotState> {
-  const { handle, managed } = backend
-  const provider = handle.expander.name
-  return pollUntil<SnapshotState>({
-    what: `the snapshot ${id} of ${handle.identity.label} to be usable`,
-    ...{ layer: 'volume', provider },
-    read: async (signal) => (await managed.snapshots?.read(id, signal)) ?? { id, phase: 'failed', native: 'gone' },
-    judge: ({ phase }) => (phase === 'pending' ? 'waiting' : 'done'),
-    onState: ({ native, progress }) =>
-      services.progress({ native, ...(progress === undefined ? {} : { fraction: progress }) }),
-    describe: ({ native }) => native,
-    deadline: services.clock.now() + services.timeouts.snapshot,
-    ...services,
   })
 }
 

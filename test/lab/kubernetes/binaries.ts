@@ -9,7 +9,7 @@ export interface Binaries {
 }
 
 /** The variable by which Kubernetes' own test tools find such programs. */
-export const assetsVariable = 'KUBEBUILDER_ASSETS'
+const assetsVariable = 'KUBEBUILDER_ASSETS'
 
 /**
  * Finds the programs in the directory that KUBEBUILDER_ASSETS names, and those that it lacks in PATH.
@@ -28,7 +28,7 @@ export async function findBinaries(env: NodeJS.ProcessEnv = process.env): Promis
       if (await isProgram(path)) return path
     }
     throw new Error(
-      `There is no ${name} in ${assetsVariable} (${assets ?? 'not set'}) or PATH. etcd is in Debian's etcd-server; the others are built from Debian's source by: node scripts/build-kubernetes.mjs DIRECTORY`,
+      `There is no ${name} in ${assetsVariable} (${assets ?? 'not set'}) or PATH. etcd is in Debian's etcd-server; the others can be built from Debian's source package kubernetes`,
     )
   }
   return {
