@@ -111,7 +111,7 @@ export class CinderLab {
       const { amqp = 0 } = rabbit.ports
       const command = (service: 'api' | 'scheduler' | 'volume'): Command => ({
         argv: [`/usr/bin/cinder-${service}`, '--config-file', confOf(home)],
-        env: { PYTHONPATH: driverDirectory },
+        env: { PYTHONPATH: driverDirectory, PYTHONDONTWRITEBYTECODE: '1' },
       })
       const api = await launch(
         'api',

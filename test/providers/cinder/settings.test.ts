@@ -6,7 +6,7 @@ function surroundings(
   files: Readonly<Record<string, string>>,
   env: Readonly<Record<string, string>> = {},
 ): Surroundings {
-  return { env, cwd: '/work', home: '/home/me', read: (path) => files[path] }
+  return { env, cwd: '/project', home: '/home/me', read: (path) => files[path] }
 }
 
 const etc = '/etc/openstack/clouds.yaml'
@@ -39,11 +39,11 @@ describe('clouds.yaml', () => {
 
   test.each([
     ['OS_CLIENT_CONFIG_FILE', '/srv/mine.yaml', { OS_CLIENT_CONFIG_FILE: '/srv/mine.yaml' }],
-    ['the working directory', '/work/clouds.yaml', {}],
+    ['the working directory', '/project/clouds.yaml', {}],
     ["the user's configuration", '/home/me/.config/openstack/clouds.yaml', {}],
     ['the system', etc, {}],
   ])('is found in %s before what comes after it', (_, path, env) => {
-    const order = ['/srv/mine.yaml', '/work/clouds.yaml', '/home/me/.config/openstack/clouds.yaml', etc]
+    const order = ['/srv/mine.yaml', '/project/clouds.yaml', '/home/me/.config/openstack/clouds.yaml', etc]
     const below = order.slice(order.indexOf(path))
     const files = Object.fromEntries(
       below.map((each) => [each, demo.replace('username: demo', 'username: demo, password: x')]),
@@ -73,7 +73,7 @@ describe('clouds.yaml', () => {
   })
 
   test('nothing at all says where was looked', () => {
-    expect(() => settingsOf({}, surroundings({}))).toThrow('/work, /home/me/.config/openstack, /etc/openstack')
+    expect(() => settingsOf({}, surroundings({}))).toThrow('/project, /home/me/.config/openstack, /etc/openstack')
   })
 
   test('a file that is no YAML is not quoted', () => {
