@@ -8,6 +8,7 @@ const root = new URL('../', import.meta.url)
 const manifest: {
   readonly exports: Readonly<Record<string, { readonly default: string } | string>>
   readonly peerDependencies: Readonly<Record<string, string>>
+  readonly dependencies: Readonly<Record<string, string>>
 } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8'))
 
 /** An entry of the package, bundled alone with everything that it needs. */
@@ -46,7 +47,8 @@ async function sizeOf(entry: string, source: string): Promise<EntrySize> {
     outdir: 'dist',
     bundle: true,
     // Whoever needs one installs it.
-    external: Object.keys(manifest.peerDependencies),
+    // What npm installs beside the package is not in it.
+    external: [...Object.keys(manifest.peerDependencies), ...Object.keys(manifest.dependencies)],
     splitting: true,
     minify: true,
     format: 'esm',

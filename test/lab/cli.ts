@@ -121,6 +121,7 @@ async function upGluster(): Promise<number> {
     console.log(`A pool of ${pool.servers.map(({ address }) => address).join(', ')} is up; the volume "replica" is mounted at ${path}
   gluster --glusterd-sock=${pool.socket()} volume info
 It is gone after: npm run lab -- down gluster`)
+    pool.release()
     return 0
   } catch (error) {
     await pool.stop()

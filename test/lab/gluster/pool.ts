@@ -152,6 +152,11 @@ export class Pool {
     return point
   }
 
+  /** Lets this process end before the servers, which then go on. */
+  release(): void {
+    for (const { process } of this.#running.values()) process.unref()
+  }
+
   /** Ends every process of the pool, unmounts, detaches and removes everything. */
   async stop(): Promise<void> {
     await unmountBelow(this.root, 'fuse.glusterfs')
