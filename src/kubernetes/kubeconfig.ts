@@ -22,8 +22,6 @@ export interface KubeconfigSource {
   readonly kubeconfig?: string | undefined
 }
 
-// Not a literal: the package's declarations, which nothing here needs, do not compile without those of packages that it does not bring.
-const packageName: string = '@kubernetes/client-node'
 const requestTimeout = 30_000
 /** More than any answer that is asked for. */
 const largestAnswer = 64 * 2 ** 20
@@ -66,7 +64,7 @@ async function connect(kubeconfig: string | undefined): Promise<KubernetesClient
 
 async function load(): Promise<KubernetesModule> {
   try {
-    return (await import(packageName)) as unknown as KubernetesModule
+    return (await import('@kubernetes/client-node')) as unknown as KubernetesModule
   } catch (cause) {
     throw new VolumeExpansionError(
       'invalid-request',
