@@ -126,7 +126,7 @@ async function checkAll() {
   await stage('typecheck', ['npm', 'run', 'typecheck'])
   await stage('lint', ['npm', 'run', 'lint'])
   await stage('knip', ['npm', 'run', 'knip'])
-  await stage('npm test', ['npm', 'test', ...reportTo('test.json')], { reports: ['test.json'] })
+  await stage('npm test', ['npm', 'test', ...reportTo('test.json')], { reports: ['test.json'], limit: 10 * minute })
   if (existsSync(join(root, 'examples/demo.ts'))) await stage('demo', ['npm', 'run', 'demo'])
   const examples = existsSync(join(root, 'examples')) ? readdirSync(join(root, 'examples')) : []
   for (const name of examples.filter((name) => name.endsWith('.ts') && name !== 'demo.ts').sort()) {
@@ -135,7 +135,7 @@ async function checkAll() {
   await stage('package', ['npm', 'run', 'test:package', ...reportTo('package.json')], { reports: ['package.json'] })
   await stage('real filesystems', ['npm', 'run', 'test:real'], {
     reports: ['real-host.json', 'real-uml.json', 'real-backends.json'],
-    limit: 25 * minute,
+    limit: 28 * minute,
   })
   for (const version of newerNodes) await checkUnderNode(version)
 }
@@ -151,7 +151,9 @@ async function checkUnderNode(version) {
   }
   const report = `test-node-${version}.json`
   await stage(`Node ${version}: version`, ['node', '--version'], { env })
-  await stage(`Node ${version}: npm test`, ['npm', 'test', ...reportTo(report)], { env, reports: [report] })
+  await stage(`Node ${version}: npm test`, ['npm', 'test', ...reportTo(report)], {
+    ...{ env, reports: [report], limit: 10 * minute },
+  })
 }
 
 try {

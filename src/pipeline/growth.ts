@@ -2,7 +2,7 @@ import type { FilesystemResizer } from '../filesystems/filesystem.ts'
 import type { Finding } from '../findings.ts'
 import type { StorageSnapshot, ToolsValue } from '../hosts/host.ts'
 import type { Growth, GrowthContext, Layer, LayerState } from '../layers/layer.ts'
-import { type Bytes, formatSize } from '../size.ts'
+import type { Bytes } from '../size.ts'
 import type { StackObservation } from './context.ts'
 import type { PlanDraft, PlannedAction } from './step.ts'
 
