@@ -385,10 +385,12 @@ async function prepareKeystone(
   home: string,
 ): Promise<Command> {
   const serve = ['--http-socket', `127.0.0.1:${ports['http']}`, '--wsgi-file', '/usr/bin/keystone-wsgi-public']
+  // It closes each connection after one answer; a client that is not told sends its next request into one that is just being closed.
+  const told = ['--add-header', 'Connection: close']
   const workers = ['--master', '--processes', '1', '--threads', '2', '--enable-threads', '--lazy-apps']
   const endings = ['--die-on-term', '--no-orphans', '--buffer-size', '65535']
   return belongingTo(home, directory, {
-    argv: ['uwsgi_python3', ...serve, ...workers, ...endings],
+    argv: ['uwsgi_python3', ...serve, ...told, ...workers, ...endings],
     env: { OS_KEYSTONE_CONFIG_FILES: keystoneConfOf(home) },
   })
 }

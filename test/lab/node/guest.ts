@@ -38,6 +38,15 @@ export interface DiskSpec {
   readonly properties?: Readonly<Record<string, string | number | boolean>>
 }
 
+/** An image of Ceph as a disk of a guest. */
+export interface RbdDiskSpec extends Pick<DiskSpec, 'name' | 'serial'> {
+  readonly pool: string
+  readonly image: string
+  /** The configuration file of the cluster, by which the keyring is found as well. */
+  readonly conf: string
+  readonly user: string
+}
+
 /** A disk that a guest has. */
 export interface GuestDisk {
   readonly name: string
@@ -127,6 +136,16 @@ export class Guest {
     return { name, serial, qmp: this.#qmp }
   }
 
+  /** Plugs in an image as Nova does: the emulator itself is the cluster's client, by librbd, and learns of a new size only from {@link resize}. */
+  async plugRbd({ name, serial, pool, image, conf, user }: RbdDiskSpec): Promise<GuestDisk> {
+    await qmp(this.#qmp, 'blockdev-add', {
+      ...{ driver: 'rbd', 'node-name': name, discard: 'unmap', cache: { direct: true } },
+      ...{ pool, image, conf, user },
+    })
+    await qmp(this.#qmp, 'device_add', { ...driverOf('virtio'), id: deviceOf(name), drive: name, serial })
+    return { name, serial, qmp: this.#qmp }
+  }
+
   /** Plugs in the same disk once more. Both need the property `share-rw`. Resolves with what {@link removePath} takes. */
   async addPath(
     { name, serial }: GuestDisk,
@@ -141,7 +160,7 @@ export class Guest {
     await qmp(this.#qmp, 'device_del', { id })
   }
 
-  /** Takes a disk away, and what was on it with it. A disk that the guest does not let go is taken away all the same when the guest is stopped. */
+  /** Takes a disk away, and what was on it with it unless it is on another system. A disk that the guest does not let go is taken away all the same when the guest is stopped. */
   async unplug({ name }: GuestDisk): Promise<void> {
     await qmp(this.#qmp, 'device_del', { id: deviceOf(name) })
     const end = performance.now() + unplugSeconds * 1000
@@ -154,7 +173,7 @@ export class Guest {
         await sleep(50)
       }
     }
-    await rm(this.#imageOf(name))
+    await rm(this.#imageOf(name), { force: true })
   }
 
   /** Starts it anew without letting it write anything, as after a power cut; resolves when it can be reached again. */

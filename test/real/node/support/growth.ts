@@ -42,6 +42,11 @@ export class FilesystemInUse {
     return this.#mountPoint
   }
 
+  /** Records that are known to be on the disk. */
+  get confirmed(): number {
+    return this.#writer.confirmed()
+  }
+
   /** Mounts it again on a node that was reset, which ended the writer: what that had confirmed is there, and another one writes from now on. */
   async revive(): Promise<void> {
     const { shell } = this.#node

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { inject, onTestFinished } from 'vitest'
-import { type DiskSpec, Guest, type GuestDisk } from '../../../lab/node/guest.ts'
+import { type DiskSpec, Guest, type GuestDisk, type RbdDiskSpec } from '../../../lab/node/guest.ts'
 import { type NvmeDisk, nvmeOver, removeNvme } from '../../../lab/node/nvme.ts'
 import type { GuestShell } from '../../../lab/node/shell.ts'
 import { until } from '../../support/commands.ts'
@@ -44,8 +44,17 @@ export class Node {
     serial = randomUUID().slice(0, 20),
     ...rest
   }: Pick<DiskSpec, 'bus' | 'size'> & Partial<DiskSpec>): Promise<PluggedDisk> {
+    return this.#plug(() => this.guest.plug({ name: diskName(), serial, bus, size, ...rest }))
+  }
+
+  /** Plugs in an image of Ceph; resolves when the node has a device for it. */
+  plugRbd(image: Omit<RbdDiskSpec, 'name'>): Promise<PluggedDisk> {
+    return this.#plug(() => this.guest.plugRbd({ name: diskName(), ...image }))
+  }
+
+  async #plug(plug: () => Promise<GuestDisk>): Promise<PluggedDisk> {
     const before = await this.#disks()
-    const disk = await this.guest.plug({ name: `d-${randomUUID().slice(0, 8)}`, serial, bus, size, ...rest })
+    const disk = await plug()
     this.#plugged.add(disk.name)
     onTestFinished(() => this.unplug(disk))
     return { ...disk, device: await this.#newDevice(before) }
@@ -121,4 +130,8 @@ export class Node {
 export interface PluggedDisk extends GuestDisk {
   /** `/dev/<name>` in the node, for as long as it is plugged in. */
   readonly device: string
+}
+
+function diskName(): string {
+  return `d-${randomUUID().slice(0, 8)}`
 }
