@@ -22,7 +22,7 @@ export interface KubeconfigSource {
   readonly kubeconfig?: string | undefined
 }
 
-// Not a literal: the package's declarations, which nothing here needs, do not compile without those of packages that it does not bring.
+// Typed as any text, so that nobody reads the package's declarations: they do not compile without those of packages that it does not bring.
 const packageName: string = '@kubernetes/client-node'
 const requestTimeout = 30_000
 /** More than any answer that is asked for. */
