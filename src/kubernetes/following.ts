@@ -22,7 +22,7 @@ export interface Following {
 }
 
 /** Milliseconds without a change after which the reason is looked for in the events of the claim. */
-const quiet = 10_000
+const quiet = 30_000
 
 /**
  * Follows a claim until the cluster says that it has what was asked for. Never asks again and again: everything is told by the watch; only when nothing changes for a
@@ -124,9 +124,8 @@ function reasonOf(claim: ClaimState, users?: ClaimUsers): string {
 }
 
 function refuseInfeasible(claim: ClaimState, goal: Bytes, name: RefusedClaim): void {
-  if (!/(Infeasible|ExpansionFailed|ResizeFailed)$/.test(claim.resizeStatus ?? '')) return
-  // A status that is about an earlier, other size.
-  if (claim.allocated !== undefined && claim.allocated !== goal && claim.request !== goal) return
+  // What is allocated says of which size the status speaks: after a request was lowered, it is still that of the one before for a while.
+  if (!isInfeasible(claim) || (claim.allocated ?? claim.request) !== goal) return
   throw infeasible(claim, name)
 }
 

@@ -39,6 +39,11 @@ export function refusalOf({ status, body }: KubernetesAnswer, claim: RefusedClai
     // The same words for both: with the gate on, only claims that are not bound are immutable, and whoever asks has looked at that.
     return { code: 'cluster-feature-off', said, remedy: gateRemedy }
   }
+  if (status === 422 && /metadata\.uid: /.test(said)) {
+    // Of a uid that does not fit, the server says that it cannot be changed (seen on 1.20.2).
+    const remedy = `Look at it, and run this again if it is the one that is meant: kubectl -n ${namespace} get pvc ${name}`
+    return { code: 'identity-mismatch', said: 'it is another one now: it was deleted and made anew', remedy }
+  }
   if (status === 422 && /can not be less than/.test(said)) {
     return { code: 'would-shrink', said, remedy: `See what it has: kubectl -n ${namespace} get pvc ${name}` }
   }

@@ -1,3 +1,4 @@
+export { type MemoryCluster, type MemoryClusterOptions, memoryCluster } from './memory-cluster.ts'
 export {
   type AcceptedMutation,
   type ScriptedCalls,

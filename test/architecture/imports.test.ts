@@ -61,6 +61,8 @@ describe('the reader of imports', () => {
       export type { F } from './f.ts'
       type G = import('./g.ts').G
       const h = await import('h')
+      const named: string = 'i'
+      const i = await import(named)
       const text = "import './no.ts'" // import './neither.ts'
     `
     expect(importsOfText('src/x/y.ts', text).map(({ specifier, to, when }) => [specifier, to, when])).toEqual([
@@ -72,6 +74,7 @@ describe('the reader of imports', () => {
       ['./f.ts', 'src/x/f.ts', 'compile'],
       ['./g.ts', 'src/x/g.ts', 'compile'],
       ['h', undefined, 'call'],
+      ['i', undefined, 'call'],
     ])
   })
 

@@ -30,8 +30,11 @@ export function importsOfModule(from: string): readonly ModuleImport[] {
 
 export function importsOfText(from: string, text: string): readonly ModuleImport[] {
   const found: ModuleImport[] = []
-  const add = (specifier: ts.Node | undefined, when: ModuleImport['when']): void => {
-    if (specifier === undefined) return
+  // A name of this module for a literal, where the compiler is not to read what is imported.
+  const constants = new Map<string, ts.Node>()
+  const add = (given: ts.Node | undefined, when: ModuleImport['when']): void => {
+    if (given === undefined) return
+    const specifier = ts.isIdentifier(given) ? (constants.get(given.text) ?? given) : given
     if (!ts.isStringLiteralLike(specifier)) throw new Error(`${from} imports something that is no literal`)
     const isRelative = specifier.text.startsWith('.')
     const to = isRelative ? posix.join(dirname(from), specifier.text) : undefined
@@ -49,7 +52,14 @@ export function importsOfText(from: string, text: string): readonly ModuleImport
     }
     ts.forEachChild(node, visit)
   }
-  visit(ts.createSourceFile(from, text, ts.ScriptTarget.ES2023))
+  const source = ts.createSourceFile(from, text, ts.ScriptTarget.ES2023)
+  for (const statement of source.statements) {
+    if (!ts.isVariableStatement(statement) || !(statement.declarationList.flags & ts.NodeFlags.Const)) continue
+    for (const { name, initializer } of statement.declarationList.declarations) {
+      if (ts.isIdentifier(name) && initializer !== undefined) constants.set(name.text, initializer)
+    }
+  }
+  visit(source)
   return found
 }
 

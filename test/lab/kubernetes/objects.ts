@@ -142,7 +142,7 @@ export class Objects {
       metadata: { name },
       spec: { attacher: 'none.lab.example', nodeName: node, source: { persistentVolumeName: volume } },
     })
-    await this.api.patch(`${path}/${name}`, { status: { attached: true } })
+    await this.api.patch(`${path}/${name}/status`, { status: { attached: true } })
   }
 
   async quota(namespace: string, name: string, storage: string): Promise<void> {

@@ -38,7 +38,7 @@ test(`${many} claims at once cost one watch, and trip nobody`, { timeout: 900_00
   await resizer
   expect([report.succeeded, report.failed]).toEqual([many, 0])
   expect(client.requests.filter((request) => request.startsWith('WATCH'))).toHaveLength(1)
-  expect(client.requests.length).toBeLessThanOrEqual(5 * many + 20)
+  expect(client.requests.length).toBeLessThanOrEqual(6 * many)
   expect(await rejected()).toBe(before)
   const delays = names.map(({ name }, index) => (reported.get(index) ?? Number.NaN) - (written.get(name) ?? Number.NaN))
   const sorted = delays.sort((a, b) => a - b)
