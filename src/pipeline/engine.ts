@@ -73,12 +73,30 @@ export async function runSteps(
     session.publish({ type: 'succeeded', report })
     return report
   } catch (thrown) {
-    const error = finalError(thrown, session, progress, planned?.plan)
+    const left = planned === undefined ? [] : await recovered(planned, session, progress.actions.length)
+    const error = finalError(thrown, session, progress, planned?.plan, left)
     session.publish({ type: 'failed', error })
     throw error
   } finally {
     session.end()
   }
+}
+
+/** Lets the steps that had begun put back what must not stay as it is, and returns what they could not. */
+async function recovered({ prepared, context }: Planned, session: Session, begun: number): Promise<readonly string[]> {
+  const left: string[] = []
+  // What was aborted is the growth; this has to be done all the same.
+  const { clock, random, timeouts, planning, waiting, progress, exclusive } = session
+  const signal = new AbortController().signal
+  const services: StepServices = { signal, clock, random, timeouts, planning, waiting, progress, exclusive }
+  for (const { parts, payload } of prepared.slice(0, begun).reverse()) {
+    try {
+      await parts.recover?.(payload, context, services)
+    } catch (thrown) {
+      left.push(thrown instanceof Error ? thrown.message : String(thrown))
+    }
+  }
+  return left
 }
 
 interface Progress {
@@ -208,6 +226,7 @@ function finalError(
   session: Session,
   progress: Progress,
   plan: Plan | undefined,
+  left: readonly string[],
 ): VolumeExpansionError {
   const began = progress.actions.length > 0
   const aborted = session.signal.aborted && !(thrown instanceof VolumeExpansionError && thrown.code === 'aborted')
@@ -218,7 +237,10 @@ function finalError(
   const report = plan && reportOf(plan, progress.actions, progress.measured, session.elapsed())
   // Before the first action nothing was changed, whatever failed; after one that was done, something was.
   const outcome = !began ? 'unchanged' : own.outcome === 'unchanged' && doneBefore ? 'changed' : own.outcome
-  return own.with({ outcome, ...(report === undefined ? {} : { report }) })
+  const details = { outcome, ...(report === undefined ? {} : { report }) }
+  if (left.length === 0) return own.with(details)
+  const remedy = [...left, own.remedy ?? ''].join(' ').trim()
+  return own.with({ ...details, outcome: 'changed', remedy })
 }
 
 /** One run's services: time, events, locks. */
