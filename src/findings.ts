@@ -76,6 +76,7 @@ export const findingCodes = {
   'pod-needed': 'The rest of the growth is done on a node, once a pod mounts the claim there.',
   'request-behind':
     'The claim will have more than it asks for, because the cluster does not let the request be raised.',
+  'workload-stops': 'A workload is stopped while its volume grows, and started again afterwards.',
   'cluster-driver': 'Who grows the volume of the claim, and why.',
   // What remains
   'backend-only': 'No host was given: devices and filesystems were neither looked at nor grown.',

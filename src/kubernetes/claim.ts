@@ -2,8 +2,7 @@ import { VolumeExpansionError } from '../errors.ts'
 import { handleOf, type Provider, type Volume } from '../expander.ts'
 import type { Finding, FindingCode } from '../findings.ts'
 import type { Host } from '../hosts/host.ts'
-import type { Claim, ResolvedClaim } from '../pipeline/claim.ts'
-import type { BackendObservation } from '../pipeline/context.ts'
+import type { Claim, GivenVolume, ResolvedClaim } from '../pipeline/claim.ts'
 import type { StepServices } from '../pipeline/step.ts'
 import { type ClaimState, claimStateOf, type VolumeObjectState, volumeStateOf } from './claim-state.ts'
 import type { KubernetesClient } from './client.ts'
@@ -72,28 +71,43 @@ export function claim(options: ClaimOptions): Claim {
   if (unmounted !== undefined && !['fail', 'wait', 'accept'].includes(unmounted)) {
     throw new TypeError("`unmounted` is 'fail', 'wait' or 'accept'.")
   }
-  return Object.freeze({
+  const made: Claim = Object.freeze({
     label: `${namespace}/${name}`,
-    resolve: (services: StepServices, _options: object, backend?: BackendObservation) =>
-      new Resolution(options, services, backend).resolve(),
+    resolve: (services: StepServices, _options: object, given?: GivenVolume) =>
+      new Resolution(options, services, given).resolve(),
     toJSON: () => ({ namespace, name }),
   })
+  optionsOf.set(made, options)
+  return made
+}
+
+const optionsOf = new WeakMap<Claim, ClaimOptions>()
+
+/** @throws {TypeError} when the value was not made by {@link claim} */
+export function claimOptionsOf(made: Claim): ClaimOptions {
+  const options = optionsOf.get(made)
+  if (options === undefined) throw new TypeError('`claim` has to be one made by claim().')
+  return options
+}
+
+export async function clientOf({ client, kubeconfig }: ClaimOptions): Promise<KubernetesClient> {
+  return client ?? (await kubeconfigClient({ kubeconfig }))
 }
 
 class Resolution {
   readonly #options: ClaimOptions
   readonly #services: StepServices
-  readonly #backend: BackendObservation | undefined
+  readonly #given: GivenVolume | undefined
 
-  constructor(options: ClaimOptions, services: StepServices, backend: BackendObservation | undefined) {
+  constructor(options: ClaimOptions, services: StepServices, given: GivenVolume | undefined) {
     this.#options = options
     this.#services = services
-    this.#backend = backend
+    this.#given = given
   }
 
   async resolve(): Promise<ResolvedClaim> {
-    const { namespace, name, client: own, kubeconfig } = this.#options
-    const client = own ?? (await kubeconfigClient({ kubeconfig }))
+    const { namespace, name } = this.#options
+    const client = await clientOf(this.#options)
     if (!this.#services.planning) {
       await this.#services.exclusive(`claim:${client.server}:${namespace}/${name}`, 'claim')
     }
@@ -126,7 +140,7 @@ class Resolution {
   #driver({ classAllows }: ClaimSight, backing: Volume | undefined): ClaimDriver {
     const { driver } = this.#options
     // In a pipeline that grows the volume itself, there is nothing to choose.
-    if (this.#backend !== undefined) return 'direct'
+    if (this.#given !== undefined) return 'direct'
     if (driver !== undefined) return driver
     return classAllows === true || backing === undefined ? 'native' : 'direct'
   }
@@ -164,7 +178,7 @@ class Resolution {
     if (blocks) return blocked(sight, found)
     const direct: DirectSight = { ...sight, volume, leavesNode: onNode && !device }
     // In a pipeline of one's own, the volume and the host are the caller's.
-    if (this.#backend !== undefined) return directGrowth({ ...direct, leavesNode: false }, found)
+    if (this.#given !== undefined) return directGrowth({ ...direct, leavesNode: onNode && !this.#given.onHost }, found)
     const [node] = users.nodes
     if (!device || node === undefined) return directGrowth({ ...direct, backing }, found)
     const host = await this.#options.hosts?.(node)
@@ -174,8 +188,8 @@ class Resolution {
 
   /** The claim that is published has to be of the volume that was grown. */
   #otherVolume(sight: ClaimSight, backing: Volume): readonly Finding[] {
-    if (this.#backend === undefined) return []
-    const mine = this.#backend.handle
+    if (this.#given === undefined) return []
+    const mine = this.#given.backend.handle
     const its = handleOf(backing)
     if (mine.expander.name === its.expander.name && mine.identity.key === its.identity.key) return []
     return [

@@ -57,6 +57,11 @@ export class ClusterAccess {
     this.#pacer = pacerOf(services.clock, client.server)
   }
 
+  /** The same way with another signal. */
+  with(services: ClusterServices): ClusterAccess {
+    return new ClusterAccess(this.client, services, this.#claim)
+  }
+
   /** @throws {VolumeExpansionError} for every status that is a failure, with outcome `unchanged` */
   async get(path: string, query?: Readonly<Record<string, string>>): Promise<unknown> {
     const answer = await this.answer({ method: 'GET', path, ...(query && { query }) })

@@ -141,7 +141,7 @@ function overstated({ volume, name }: DirectSight, size: Bytes): Finding {
 function leftToNode({ name }: DirectSight): Finding {
   return {
     ...{ code: 'pod-needed', severity: 'warning', layer: 'claim', target: claimLayerId(name) },
-    message: `No node has ${labelOf(name)} mounted: the volume and its PersistentVolume grow now, and a kubelet grows the filesystem once a pod mounts it.`,
+    message: `The filesystem of ${labelOf(name)} is not grown here: the volume and its PersistentVolume grow now, and a kubelet grows the filesystem once a pod mounts it.`,
     remedy: 'Start a pod that mounts it. Until then the claim shows its old size, and FileSystemResizePending.',
   }
 }

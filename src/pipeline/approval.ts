@@ -1,7 +1,7 @@
 import { VolumeExpansionError } from '../errors.ts'
-import { jsonSafe } from '../json.ts'
 import { type Bytes, bytes, formatSize } from '../size.ts'
 import type { Plan, PlanJson } from './plan.ts'
+import { notAPlan } from './seal.ts'
 
 /** What of a plan has to fit the world again. */
 interface ApprovedLayer {
@@ -10,26 +10,6 @@ interface ApprovedLayer {
   readonly size: Bytes
   readonly most: Bytes
   readonly identity: Readonly<Record<string, string>>
-}
-
-/** Gives a plan its JSON. */
-export function sealPlan(parts: Omit<Plan, 'toJSON'>): Plan {
-  return {
-    ...parts,
-    toJSON: (): PlanJson => {
-      const json = jsonSafe({ ...parts, target: `${parts.target}` })
-      return { volumeExpanderPlan: 1, ...(json as unknown as Omit<PlanJson, 'volumeExpanderPlan'>) }
-    },
-  }
-}
-
-/** @throws {TypeError} when it is neither a plan nor a plan's JSON */
-export function approvedTarget(approved: Plan | PlanJson): Bytes | 'fill' {
-  const { target } = approved
-  if (target === 'fill') return target
-  if (typeof target === 'bigint') return target
-  if (typeof target === 'string' && /^\d+$/.test(target)) return bytes(BigInt(target))
-  throw notAPlan()
 }
 
 /**
@@ -84,8 +64,4 @@ function sizeOf(value: unknown): Bytes {
   if (typeof value === 'bigint') return bytes(value)
   if (typeof value === 'string' && /^\d+$/.test(value)) return bytes(BigInt(value))
   throw notAPlan()
-}
-
-function notAPlan(): TypeError {
-  return new TypeError('`approved` has to be a plan made by plan(), or the JSON of one.')
 }

@@ -14,12 +14,15 @@ import type { PlanDraft, PlanPart, StepServices } from './step.ts'
 export interface Claim {
   /** `namespace/name`. */
   readonly label: string
-  /** Looks at the cluster, and touches nothing. With a volume that the caller gave, the claim has to be of that one. */
-  readonly resolve: (
-    services: StepServices,
-    options: RunOptions,
-    backend?: BackendObservation,
-  ) => Promise<ResolvedClaim>
+  /** Looks at the cluster, and touches nothing. */
+  readonly resolve: (services: StepServices, options: RunOptions, given?: GivenVolume) => Promise<ResolvedClaim>
+}
+
+/** The volume that the caller of a pipeline has given: the claim has to be of that one. */
+export interface GivenVolume {
+  readonly backend: BackendObservation
+  /** Whether the pipeline looks at, and grows, what is on it. */
+  readonly onHost: boolean
 }
 
 /** One thing that is done to the claim or its PersistentVolume. */

@@ -4,13 +4,13 @@ import { applyAcceptance, type Finding } from '../findings.ts'
 import type { LayerState } from '../layers/layer.ts'
 import { type HeldLock, processLocks } from '../services/lock.ts'
 import type { Bytes } from '../size.ts'
-import { approvedTarget, requireFresh, sealPlan } from './approval.ts'
 import { type Draft, draftFor } from './draft.ts'
 import type { ExpansionEvent, NewEvent } from './events.ts'
 import type { Action, Plan, RunOptions, Timeouts } from './plan.ts'
 import type { ActionReport, Report } from './report.ts'
 import { reportOf } from './reporting.ts'
 import { checkSizes } from './request.ts'
+import { approvedTarget, sealPlan } from './seal.ts'
 import type { ErasedParts, StepServices } from './step.ts'
 
 /** A step as the engine runs it; `when` names the part of the input, or of what the steps before have added to it, without which it is left out. */
@@ -75,12 +75,30 @@ export async function runSteps(
     session.publish({ type: 'succeeded', report })
     return report
   } catch (thrown) {
-    const error = finalError(thrown, session, progress, planned?.plan)
+    const left = planned === undefined ? [] : await recovered(planned, session, progress.actions.length)
+    const error = finalError(thrown, session, progress, planned?.plan, left)
     session.publish({ type: 'failed', error })
     throw error
   } finally {
     session.end()
   }
+}
+
+/** Lets the steps that had begun put back what must not stay as it is, and returns what they could not. */
+async function recovered({ prepared, context }: Planned, session: Session, begun: number): Promise<readonly string[]> {
+  const left: string[] = []
+  // What was aborted is the growth; this has to be done all the same.
+  const { clock, random, timeouts, planning, waiting, progress, made, exclusive } = session
+  const signal = new AbortController().signal
+  const services: StepServices = { signal, clock, random, timeouts, planning, waiting, progress, made, exclusive }
+  for (const { parts, payload } of prepared.slice(0, begun).reverse()) {
+    try {
+      await parts.recover?.(payload, context, services)
+    } catch (thrown) {
+      left.push(thrown instanceof Error ? thrown.message : String(thrown))
+    }
+  }
+  return left
 }
 
 interface Progress {
@@ -108,7 +126,10 @@ async function observeAndPlan(
   }
   const planned = await proven(active, context, input, session)
   session.publish({ type: 'observed', layers: planned.plan.layers })
-  if (input.approved !== undefined) requireFresh(input.approved, planned.plan)
+  if (input.approved !== undefined) {
+    const { requireFresh } = await import('./approval.ts')
+    requireFresh(input.approved, planned.plan)
+  }
   session.publish({ type: 'planned', plan: planned.plan })
   for (const finding of planned.plan.findings) {
     if (finding.severity === 'warning') session.publish({ type: 'warning', finding })
@@ -217,6 +238,7 @@ function finalError(
   session: Session,
   progress: Progress,
   plan: Plan | undefined,
+  left: readonly string[],
 ): VolumeExpansionError {
   const began = progress.actions.length > 0
   const aborted = session.signal.aborted && !(thrown instanceof VolumeExpansionError && thrown.code === 'aborted')
@@ -226,7 +248,10 @@ function finalError(
   const report = plan && reportOf(plan, progress.actions, progress.measured, session.elapsed())
   // Before the first action nothing was changed, whatever failed; after one that was done, something was.
   const outcome = !began ? 'unchanged' : own.outcome === 'unchanged' && progress.changed ? 'changed' : own.outcome
-  return own.with({ outcome, ...(report === undefined ? {} : { report }) })
+  const details = { outcome, ...(report === undefined ? {} : { report }) }
+  if (left.length === 0) return own.with(details)
+  const remedy = [...left, own.remedy ?? ''].join(' ').trim()
+  return own.with({ ...details, outcome: 'changed', remedy })
 }
 
 /** One run's services: time, events, locks. */

@@ -86,6 +86,11 @@ export interface StepParts<Input, Needs, Adds, Payload, Result> {
     services: StepServices,
     result: Result,
   ) => Promise<readonly LayerState[]>
+  /**
+   * Called once a run has failed, or was aborted, after this action had begun, for what must not stay as it is: a workload that was stopped. The steps of a run are called
+   * in the opposite order. The signal is not the one that was aborted.
+   */
+  readonly recover?: (payload: Payload, context: Input & Needs & Adds, services: StepServices) => Promise<void>
 }
 
 /**
@@ -116,7 +121,7 @@ export function defineStep<
   Result = void,
 >(parts: StepParts<Input, Needs, Adds, Payload, Result>): Step<Input, Needs, Adds> {
   if (typeof parts.name !== 'string' || parts.name === '') throw new TypeError('A step has a name.')
-  for (const part of ['observe', 'plan', 'prove', 'act', 'verify'] as const) {
+  for (const part of ['observe', 'plan', 'prove', 'act', 'verify', 'recover'] as const) {
     if (parts[part] !== undefined && typeof parts[part] !== 'function') {
       throw new TypeError(`The part ${part} of the step ${parts.name} is not a function.`)
     }

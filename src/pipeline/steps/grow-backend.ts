@@ -7,14 +7,19 @@ import { pollUntil } from '../../wait.ts'
 import type { BackendObservation } from '../context.ts'
 import { defineStep, type Step, type StepServices } from '../step.ts'
 
-type Context = { readonly backend: BackendObservation; readonly layersWillGrow?: never }
+type Context = {
+  readonly backend: BackendObservation
+  readonly layersWillGrow?: never
+  /** A step before this one stops whoever uses the volume. */
+  readonly usersWillStop?: true
+}
 
 /** Grows the volume at its backend and waits until its new size can be used. Has to come before the layers above it grow. */
 export function growBackend(): Step<object, Context, { readonly backendWillGrow: true }> {
   return defineStep<object, Context, { readonly backendWillGrow: true }, Bytes, VolumeState>({
     name: 'grow backend',
     observe: async () => ({ backendWillGrow: true }),
-    plan({ backend }, draft) {
+    plan({ backend, usersWillStop = false }, draft) {
       const { state, handle, id } = backend
       const layer = volumeLayer(handle, state)
       const target = draft.target({
@@ -26,7 +31,7 @@ export function growBackend(): Step<object, Context, { readonly backendWillGrow:
       const after = largest(state.size, target === 'fill' ? undefined : target, joined)
       // A volume that is large enough is still not settled while another change is under way.
       const needed = after > state.size || state.phase === 'growing'
-      const findings = needed ? judged(backend, after) : []
+      const findings = needed ? judged(backend, after, usersWillStop) : []
       const common = {
         layers: [layer],
         findings: [...(state.findings ?? []), ...findings],
@@ -124,7 +129,7 @@ function largest(first: Bytes, ...others: readonly (Bytes | undefined)[]): Bytes
 
 const limitCodes = { size: 'limit-exceeded', quota: 'quota-exceeded', pool: 'pool-full' } as const
 
-function judged({ handle, state, id }: BackendObservation, after: Bytes): readonly Finding[] {
+function judged({ handle, state, id }: BackendObservation, after: Bytes, usersWillStop: boolean): readonly Finding[] {
   const label = handle.identity.label
   const found: Finding[] = [...(state.growthFindings ?? [])]
   const block = (code: Finding['code'], message: string, remedy: string): void =>
@@ -168,7 +173,7 @@ function judged({ handle, state, id }: BackendObservation, after: Bytes): readon
       remedy: 'Watch the free space behind it, or add some.',
     })
   }
-  if (state.onlineGrowth === false && (state.users?.length ?? 0) > 0) {
+  if (!usersWillStop && state.onlineGrowth === false && (state.users?.length ?? 0) > 0) {
     const users = (state.users ?? []).map(({ description }) => description).join(', ')
     block(
       'offline-only',

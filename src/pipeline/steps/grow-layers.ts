@@ -4,7 +4,6 @@ import type { StackedLayer } from '../../layers/stack.ts'
 import { type Bytes, formatSize } from '../../size.ts'
 import type { StackObservation } from '../context.ts'
 import { type GrowthPayload, type GrowthResult, growthContext, missingTools, plannedGrowth } from '../growth.ts'
-import { askForKeys } from '../keys.ts'
 import { defineStep, type PlanDraft, type PlannedAction, type PlanPart, type Step } from '../step.ts'
 
 type Context = { readonly stack: StackObservation; readonly filesystemWillGrow?: never }
@@ -20,6 +19,7 @@ export function growLayers(): Step<object, Context, { readonly layersWillGrow: t
     },
     plan: ({ stack }, draft) => plan(stack, draft),
     async prove({ stack }, draft, services) {
+      const { askForKeys } = await import('../keys.ts')
       const keys = await askForKeys(stack, growths(stack, draft), draft.options, services)
       return keys === undefined ? undefined : { stack: { ...stack, ...keys } }
     },

@@ -27,18 +27,23 @@ export function resolveClaim(): Step<Input & RunOptions, object, Adds> {
   })
 }
 
-/** Grows the claim by the cluster, or publishes what was grown here, as it was resolved. */
+/** Grows the claim by the cluster, or publishes what was grown here, as it was resolved. On its own in a pipeline, it is for claims that the cluster grows. */
 export function settleClaim(): Step<Input, object, Adds> {
   return claimStep('settle claim')
 }
 
-type Context = { readonly backend?: BackendObservation; readonly resolved?: ResolvedClaim }
+type Context = {
+  readonly backend?: BackendObservation
+  readonly resolved?: ResolvedClaim
+  readonly stack?: object
+}
 
 function claimStep(name: string): Step<Input, object, Adds> {
   return defineStep<Input & RunOptions, Context, Adds, ClaimAction, readonly LayerState[]>({
     name,
-    async observe({ claim, resolved, backend, ...options }, services) {
-      return { resolved: resolved ?? (await claim.resolve(services, options, backend)) }
+    async observe({ claim, resolved, backend, stack, ...options }, services) {
+      const given = backend === undefined ? undefined : { backend, onHost: stack !== undefined }
+      return { resolved: resolved ?? (await claim.resolve(services, options, given)) }
     },
     plan({ resolved, backend }, draft) {
       const part = resolved.plan(draft, backend)

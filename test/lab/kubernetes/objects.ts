@@ -193,7 +193,7 @@ export class Objects {
   }
 }
 
-function podSpec(claims: readonly string[], node?: string): ApiObject {
+export function podSpec(claims: readonly string[], node?: string): ApiObject {
   return {
     ...(node && { nodeName: node }),
     containers: [{ name: 'main', image: 'lab.example/none' }],
@@ -202,7 +202,7 @@ function podSpec(claims: readonly string[], node?: string): ApiObject {
 }
 
 /** Waits for a condition with a generous deadline. */
-async function eventually(what: string, condition: () => Promise<boolean>, seconds = 60): Promise<void> {
+export async function eventually(what: string, condition: () => Promise<boolean>, seconds = 60): Promise<void> {
   const deadline = performance.now() + seconds * 1000
   while (!(await condition())) {
     if (performance.now() > deadline) throw new Error(`Waited ${seconds} s for ${what}.`)

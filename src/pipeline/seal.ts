@@ -1,0 +1,27 @@
+import { jsonSafe } from '../json.ts'
+import { type Bytes, bytes } from '../size.ts'
+import type { Plan, PlanJson } from './plan.ts'
+
+/** Gives a plan its JSON. */
+export function sealPlan(parts: Omit<Plan, 'toJSON'>): Plan {
+  return {
+    ...parts,
+    toJSON: (): PlanJson => {
+      const json = jsonSafe({ ...parts, target: `${parts.target}` })
+      return { volumeExpanderPlan: 1, ...(json as unknown as Omit<PlanJson, 'volumeExpanderPlan'>) }
+    },
+  }
+}
+
+/** @throws {TypeError} when it is neither a plan nor a plan's JSON */
+export function approvedTarget(approved: Plan | PlanJson): Bytes | 'fill' {
+  const { target } = approved
+  if (target === 'fill') return target
+  if (typeof target === 'bigint') return target
+  if (typeof target === 'string' && /^\d+$/.test(target)) return bytes(BigInt(target))
+  throw notAPlan()
+}
+
+export function notAPlan(): TypeError {
+  return new TypeError('`approved` has to be a plan made by plan(), or the JSON of one.')
+}
