@@ -33,8 +33,13 @@ export async function handle(
     case 'createSnapshot':
       return world.createSnapshot(place, name, body, requestId, error)
     case 'wait': {
-      const left = world.untilDone(place, name)
-      if (left > 0 && options.waitTime > 0) await options.sleep(Math.min(left, options.waitTime))
+      // A timer may end a fraction of a millisecond early, and the operation is not done then.
+      for (let patience = options.waitTime; patience > 0; ) {
+        const left = Math.min(world.untilDone(place, name), patience)
+        if (left <= 0) break
+        await options.sleep(left)
+        patience -= left
+      }
       return world.operation(place, name)
     }
     case 'aggregatedList':
