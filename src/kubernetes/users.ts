@@ -39,8 +39,7 @@ async function attachedNodes(access: ClusterAccess, name: RefusedClaim, volume: 
   if (answer.status >= 300) throw answerError(answer, 'looking for the nodes that have it', 'unchanged', name)
   return listAt(answer.body, 'items').flatMap((attachment) => {
     if (textAt(attachment, 'spec', 'source', 'persistentVolumeName') !== volume) return []
-    // One that is going is still one.
-    if (valueAt(attachment, 'status', 'attached') !== true) return []
+    // Whether it is attached yet, or still: one that comes or goes is a user too.
     return [textAt(attachment, 'spec', 'nodeName') ?? '']
   })
 }
