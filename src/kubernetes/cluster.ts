@@ -6,7 +6,7 @@ import type { KubernetesAnswer, KubernetesClient, KubernetesRequest } from './cl
 import { textAt } from './fields.ts'
 import { answerError, type RefusedClaim } from './refusals.ts'
 
-export const mergePatch = 'application/merge-patch+json'
+const mergePatch = 'application/merge-patch+json'
 export const strategicPatch = 'application/strategic-merge-patch+json'
 
 /**

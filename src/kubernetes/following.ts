@@ -103,7 +103,7 @@ const statusReasons: Readonly<Record<string, string>> = {
 }
 
 /** What it waits for, for people. Conditions and statuses that are not known are named as they are. */
-export function reasonOf(claim: ClaimState, users?: ClaimUsers): string {
+function reasonOf(claim: ClaimState, users?: ClaimUsers): string {
   const failing = claim.conditions.filter(({ type }) => /Error$/.test(type))
   const said = failing.map(({ type, message = '' }) => `; ${type}: ${message}`).join('')
   if (awaitsNode(claim)) {

@@ -102,7 +102,7 @@ export function grantRemedy({ verb, resource, group = '' }: Right, namespace: st
   return `Add to ${where} of this user: {apiGroups: ["${group}"], resources: ["${resource}"], verbs: ["${verb}"]}`
 }
 
-export function messageOf(body: unknown): string {
+function messageOf(body: unknown): string {
   // Some refusals go on with a comparison of the whole object.
   return textAt(body, 'message')?.split('\n')[0] ?? 'without a reason'
 }

@@ -9,7 +9,7 @@ export interface Binaries {
 }
 
 /** The variable by which Kubernetes' own test tools find such programs. */
-export const assetsVariable = 'KUBEBUILDER_ASSETS'
+const assetsVariable = 'KUBEBUILDER_ASSETS'
 
 /**
  * Finds the programs in the directory that KUBEBUILDER_ASSETS names, and those that it lacks in PATH.
