@@ -6,7 +6,7 @@ import type { ClusterAccess } from './cluster.ts'
 import { listAt, textAt } from './fields.ts'
 import type { RefusedClaim } from './refusals.ts'
 import { labelOf, volumePath } from './sight.ts'
-import { type ClaimUsers, describePods, usersOf } from './users.ts'
+import { type ClaimUsers, describePods, podUsersOf } from './users.ts'
 import type { Feed } from './watches.ts'
 
 /** What to do when all that is left is for a node to do, and no pod uses the claim: an error, more waiting, or the end in success. */
@@ -45,8 +45,8 @@ export async function followGrowth(first: ClaimState, following: Following): Pro
     if ((claim.capacity ?? 0n) >= goal) return claim
     refuseInfeasible(claim, goal, name)
     if (awaitsNode(claim)) {
-      users ??= await usersOf(following.access, name, claim.volumeName ?? '').catch(() => undefined)
-      if (users?.pods.length === 0 && users.nodes.length === 0 && following.unmounted !== 'wait') {
+      users ??= await podUsersOf(following.access, name).catch(() => undefined)
+      if (users?.pods.length === 0 && following.unmounted !== 'wait') {
         if (following.unmounted === 'accept') return claim
         throw podNeeded(claim, goal, name)
       }

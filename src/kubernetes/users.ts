@@ -1,6 +1,6 @@
 import type { ClusterAccess } from './cluster.ts'
 import { listAt, textAt, valueAt } from './fields.ts'
-import type { RefusedClaim } from './refusals.ts'
+import { answerError, type RefusedClaim } from './refusals.ts'
 
 /** Who has the volume of a claim. */
 export interface ClaimUsers {
@@ -10,21 +10,38 @@ export interface ClaimUsers {
   readonly nodes: readonly string[]
 }
 
-/** Looks at the pods of the namespace and at the attachments of the volume. */
+/** Looks at the pods of the namespace alone. */
+export async function podUsersOf(access: ClusterAccess, name: RefusedClaim): Promise<ClaimUsers> {
+  const pods = podsOf(await access.get(`/api/v1/namespaces/${name.namespace}/pods`), name.name)
+  return { pods, nodes: nodesOf(pods, []) }
+}
+
+/**
+ * Looks at the pods of the namespace and at the attachments of the volume, which show nodes that have it without a pod.
+ *
+ * @throws {VolumeExpansionError} `permission-denied`: who may not see all of them does not know that nobody else has it
+ */
 export async function usersOf(access: ClusterAccess, name: RefusedClaim, volume: string): Promise<ClaimUsers> {
-  const [pods, attachments] = await Promise.all([
-    access.get(`/api/v1/namespaces/${name.namespace}/pods`),
-    // Not there before Kubernetes 1.13; and who may not see them still sees the pods.
-    access.look('/apis/storage.k8s.io/v1/volumeattachments'),
-  ])
-  const using = podsOf(pods, name.name)
-  const attached = listAt(attachments, 'items').flatMap((attachment) => {
+  const [{ pods }, attached] = await Promise.all([podUsersOf(access, name), attachedNodes(access, name, volume)])
+  return { pods, nodes: nodesOf(pods, attached) }
+}
+
+function nodesOf(pods: ClaimUsers['pods'], attached: readonly string[]): readonly string[] {
+  const nodes = [...pods.flatMap(({ node }) => (node === undefined ? [] : [node])), ...attached]
+  return [...new Set(nodes)].sort()
+}
+
+async function attachedNodes(access: ClusterAccess, name: RefusedClaim, volume: string): Promise<readonly string[]> {
+  const path = '/apis/storage.k8s.io/v1/volumeattachments'
+  const answer = await access.answer({ method: 'GET', path })
+  // There are none before Kubernetes 1.13.
+  if (answer.status === 404) return []
+  if (answer.status >= 300) throw answerError(answer, 'looking for the nodes that have it', 'unchanged', name)
+  return listAt(answer.body, 'items').flatMap((attachment) => {
     if (textAt(attachment, 'spec', 'source', 'persistentVolumeName') !== volume) return []
-    if (valueAt(attachment, 'status', 'attached') !== true) return []
+    // Whether it is attached yet, or still: one that comes or goes is a user too.
     return [textAt(attachment, 'spec', 'nodeName') ?? '']
   })
-  const nodes = [...using.flatMap(({ node }) => (node === undefined ? [] : [node])), ...attached]
-  return { pods: using, nodes: [...new Set(nodes)].sort() }
 }
 
 function podsOf(pods: unknown, claim: string): ClaimUsers['pods'] {

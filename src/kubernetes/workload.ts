@@ -41,7 +41,7 @@ type Context = { readonly backend?: BackendObservation }
  * workload again before it ends; where it cannot, its error says so.
  */
 export function stopWorkload(): Step<Input, object, Adds> {
-  return defineStep<Input, Context, Adds, WorkloadState>({
+  return defineStep<Input, Context, Adds, readonly WorkloadState[]>({
     name: 'stop workload',
     async observe({ claim }, services) {
       return { workload: await observeWorkloads(claim, services), usersWillStop: true }
@@ -54,48 +54,53 @@ export function stopWorkload(): Step<Input, object, Adds> {
           message: `${shown(each)} is stopped (${each.replicas} replicas) while its volume grows, and started again afterwards.`,
         }),
       )
+      const scales = stopping.map((each) => `scale ${shown(each)} from ${each.replicas} to 0`)
+      // One action for all of them: the volume is free only when the last one has let go of it.
+      const action = {
+        ...{ id: 'stop-workload', layer: 'claim' as const, commands: [] },
+        calls: stopping.map(({ kind }) => `patch ${kind}`),
+        summary: [...scales, `wait until the volume of claim ${labelOf(name)} is free`].join(', '),
+      }
       return {
         findings: [...findings, ...warnings],
-        actions: workloads.map((each) => ({
-          action: {
-            ...{ id: `stop:${each.kind}/${each.name}`, layer: 'claim', commands: [], calls: [`patch ${each.kind}`] },
-            summary:
-              each.replicas > 0
-                ? `scale ${shown(each)} from ${each.replicas} to 0, and wait until its volume is free`
-                : `wait until the volume of ${shown(each)} is free`,
-          },
-          payload: each,
-        })),
+        actions: workloads.length === 0 ? [] : [{ action, payload: workloads }],
       }
     },
-    async act(state, { workload, backend }, services) {
-      if (state.replicas > 0) await scaleDown(workload, state)
+    async act(workloads, { workload, backend }, services) {
+      for (const each of workloads) await scaleDown(workload, each)
       await untilFree(workload, backend, services)
     },
-    recover: (state, { workload }, services) => scaleUp({ ...workload, access: workload.access.with(services) }, state),
+    async recover(workloads, { workload }, services) {
+      const again = { ...workload, access: workload.access.with(services) }
+      await all(workloads, (each) => scaleUp(again, each))
+    },
   }) as Step<Input, object, Adds>
 }
 
 /** Scales what `stopWorkload()` has stopped to what it was, and waits until as many pods are ready. */
 export function startWorkload(): Step<object, { readonly workload: WorkloadObservation }, object> {
-  return defineStep<object, { readonly workload: WorkloadObservation }, object, WorkloadState>({
+  return defineStep<object, { readonly workload: WorkloadObservation }, object, readonly WorkloadState[]>({
     name: 'start workload',
     plan({ workload: { workloads } }) {
-      return {
-        actions: workloads.map((each) => ({
-          action: {
-            ...{ id: `start:${each.kind}/${each.name}`, layer: 'claim', commands: [], calls: [`patch ${each.kind}`] },
-            summary: `scale ${shown(each)} to ${wanted(each)} again, and wait until it is ready`,
-          },
-          payload: each,
-        })),
+      const scales = workloads.map((each) => `scale ${shown(each)} to ${wanted(each)} again`)
+      const action = {
+        ...{ id: 'start-workload', layer: 'claim' as const, commands: [] },
+        calls: workloads.map(({ kind }) => `patch ${kind}`),
+        summary: [...scales, 'wait until it is ready'].join(', '),
       }
+      return { actions: workloads.length === 0 ? [] : [{ action, payload: workloads }] }
     },
-    async act(state, { workload }, services) {
-      await scaleUp(workload, state)
-      await untilReady(workload, state, services)
+    async act(workloads, { workload }, services) {
+      await all(workloads, (each) => scaleUp(workload, each))
+      await all(workloads, (each) => untilReady(workload, each, services))
     },
   })
+}
+
+/** All of them, whatever becomes of one; then the first failure. */
+async function all<Item>(items: readonly Item[], use: (item: Item) => Promise<void>): Promise<void> {
+  const failed = (await Promise.allSettled(items.map(use))).find(({ status }) => status === 'rejected')
+  if (failed?.status === 'rejected') throw failed.reason
 }
 
 async function observeWorkloads(claim: Claim, services: StepServices): Promise<WorkloadObservation> {
@@ -133,14 +138,24 @@ function wanted({ replicas, stoppedFrom }: WorkloadState): number {
   return replicas > 0 ? replicas : (stoppedFrom ?? 0)
 }
 
-async function scaleDown({ access, name }: WorkloadObservation, state: WorkloadState): Promise<void> {
-  const { uid, resourceVersion, replicas } = state
-  const annotations = { [stoppedAnnotation]: `${replicas}`, [stoppedForAnnotation]: name.name }
-  const body = { metadata: { uid, resourceVersion, annotations }, spec: { replicas: 0 } }
-  const answer = await access.patch(workloadPath(state), body)
-  if (answer.status < 300) return
-  // Another number of replicas may be right by now: it is looked at again by the next run.
-  throw answerError(answer, `stopping ${shown(state)}`, 'unchanged', name)
+/** How often somebody else may change it between our look and our request: its own controller writes its status all the time. */
+const tries = 10
+
+/** Idempotent: what is stopped already stays so. */
+async function scaleDown({ access, name }: WorkloadObservation, seen: WorkloadState): Promise<void> {
+  let state = seen
+  for (let attempt = 1; state.replicas > 0; attempt += 1) {
+    const { uid, resourceVersion, replicas } = state
+    const annotations = { [stoppedAnnotation]: `${replicas}`, [stoppedForAnnotation]: name.name }
+    const body = { metadata: { uid, resourceVersion, annotations }, spec: { replicas: 0 } }
+    const answer = await access.patch(workloadPath(state), body)
+    if (answer.status < 300) return
+    if (answer.status !== 409 || attempt >= tries) {
+      throw answerError(answer, `stopping ${shown(state)}`, 'unchanged', name)
+    }
+    state = workloadOf(state.kind, await access.get(workloadPath(state)))
+    if (state.uid !== seen.uid) throw answerError(answer, `stopping ${shown(seen)}`, 'unchanged', name)
+  }
 }
 
 /** Idempotent: what runs is left as it is. */

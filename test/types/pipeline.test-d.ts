@@ -1,6 +1,7 @@
 import { expectTypeOf, test } from 'vitest'
 import {
   type BackendObservation,
+  type Claim,
   defineStep,
   type ExpansionEvent,
   expand,
@@ -14,6 +15,7 @@ import {
   observeLayers,
   type Plan,
   pipeline,
+  publishClaim,
   type Report,
   type Step,
   snapshotBefore,
@@ -134,4 +136,22 @@ test('a wrong option does not compile', () => {
   expand({ volume: 'vol-1', to: '200Gi' })
   // @ts-expect-error a step of one's own has no such input
   pipeline().use(locatePath()).run({ host, path: '/data', to: 'fill', pth: '/data' })
+})
+
+declare const claim: Claim
+
+test('a claim is published after its volume was read, and may be left out of the input', () => {
+  const grow = pipeline().use(observeBackend()).use(growBackend()).when('claim', publishClaim())
+  type Run = Parameters<typeof grow.run>[0]
+  expectTypeOf<{ volume: Volume; to: string }>().toExtend<Run>()
+  expectTypeOf<{ volume: Volume; claim: Claim; to: string }>().toExtend<Run>()
+  expectTypeOf<{ volume: Volume; claim: string; to: string }>().not.toExtend<Run>()
+  // @ts-expect-error nothing is known of the volume yet
+  pipeline().use(publishClaim())
+})
+
+test('a claim is grown by one call, and says itself which volume and which host', () => {
+  expectTypeOf<{ claim: Claim; to: string }>().toExtend<Parameters<typeof expand>[0]>()
+  // @ts-expect-error the claim knows its host
+  expand({ claim, host, to: '20Gi' })
 })

@@ -63,6 +63,7 @@ describe('the rights of examples/kubernetes/role-direct.yaml', () => {
     ['patch persistentvolumeclaims/status', 'persistentvolumeclaims/status', 'the Role'],
     ['patch persistentvolumeclaims', 'persistentvolumeclaims', 'the Role'],
     ['list pods', 'pods', 'the Role'],
+    ['list volumeattachments', 'volumeattachments', 'the ClusterRole'],
     ['list resourcequotas', 'resourcequotas', 'the Role'],
     ['get persistentvolumes', 'persistentvolumes', 'the ClusterRole'],
   ])('without %s, nothing is grown and it is named', async (without, resource, place) => {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { file } from '../../../../providers/file/index.ts'
 import { growBackend, observeBackend, pipeline, publishClaim } from '../../../../src/index.ts'
 import { claim, growClaim, growStatefulSet, startWorkload, stopWorkload } from '../../../../src/kubernetes/index.ts'
@@ -32,9 +32,12 @@ async function deployment({ namespace, name }: ClaimName, replicas: number): Pro
   await eventually('the pods', async () => (await pods(namespace)).length === replicas)
 }
 
-/** Plays the kubelets: what is there becomes ready, until it is told to stop. */
+/** Plays the kubelets: what is there becomes ready, until it is told to stop or the test ends. */
 function kubelets(namespace: string): () => void {
   let stopped = false
+  onTestFinished(() => {
+    stopped = true
+  })
   const loop = async (): Promise<void> => {
     while (!stopped) {
       for (const { metadata } of await pods(namespace)) {
