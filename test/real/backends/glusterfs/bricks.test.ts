@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { glusterfs } from '../../../../providers/glusterfs/index.ts'
 import { type ExpansionEvent, expand, plan, type VolumeExpansionError } from '../../../../src/index.ts'
 import { type LoopBrick, Pool } from '../../../lab/gluster/pool.ts'
+import { until } from '../../support/commands.ts'
 import { expectContent, writeContent } from '../../support/content.ts'
 import { intactRecords, startWriter } from '../../support/writer.ts'
 import { hostOf, MiB, optionsOf, shownAt } from './support.ts'
@@ -100,6 +101,11 @@ describe('new bricks', () => {
     const report = await expand({ volume, by: '200Mi' })
     expect(report.layers[0]?.after).toBeGreaterThanOrEqual((report.layers[0]?.before ?? 0n) + 200n * MiB)
     await pool.settled('grown')
+    // No brick can be added meanwhile, which is what comes next.
+    await until('the rebalance to end', async () => {
+      const status = await pool.gluster('volume', 'rebalance', 'grown', 'status')
+      return !status.includes('in progress')
+    })
   })
 })
 
