@@ -1,5 +1,8 @@
 import { defineConfig, type ViteUserConfig } from 'vitest/config'
 
+/** No Debian package brings the programs of a control plane: who has them says where they are. */
+const withoutPrograms = (path: string): readonly string[] => (process.env['KUBEBUILDER_ASSETS'] ? [] : [path])
+
 /**
  * Real filesystems. `host` runs on this machine's kernel, as root. `uml` runs inside User-Mode Linux, whose kernel has every capability and device-mapper but
  * a single processor: one process without isolation, and generous deadlines. `node` runs on this machine too, and works on an emulated one over SSH.
@@ -46,11 +49,7 @@ const config: ViteUserConfig = {
           name: 'backends',
           include: ['test/real/backends/**/*.test.ts'],
           globalSetup: ['test/real/backends/support/setup.ts'],
-          exclude: [
-            'test/real/backends/node/**',
-            // No Debian package brings the programs of a control plane; who has them says where they are.
-            ...(process.env['KUBEBUILDER_ASSETS'] ? [] : ['test/real/backends/kubernetes/**']),
-          ],
+          exclude: ['test/real/backends/node/**', ...withoutPrograms('test/real/backends/kubernetes/**')],
           fileParallelism: false,
           testTimeout: 180_000,
           // Whole backends are started in hooks.
@@ -61,6 +60,7 @@ const config: ViteUserConfig = {
         test: {
           name: 'backends-on-node',
           include: ['test/real/backends/node/**/*.test.ts'],
+          exclude: [...withoutPrograms('test/real/backends/node/claims.test.ts')],
           globalSetup: ['test/real/backends/support/setup.ts'],
           fileParallelism: false,
           testTimeout: 600_000,

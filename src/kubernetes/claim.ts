@@ -169,9 +169,11 @@ class Resolution {
     const found: Finding[] = [...known, ...servedBy(sight, volume), ...this.#otherVolume(sight, backing)]
     const users = await usersOf(access, name, volume.name)
     const { expander } = handleOf(backing)
-    const onNode = !state.block && expander.parts === undefined
     // A volume that is reached over the network as a filesystem has no device on any node.
+    const shared = expander.capabilities.seenAs === 'mount'
+    const onNode = !state.block && !shared
     const device = onNode && users.nodes.length > 0
+    if (shared) found.push(notSeen(sight, users))
     if (device && users.nodes.length > 1) found.push(manyNodes(sight, users))
     if (state.block) found.push(...rawBlock(sight, expander.capabilities.hostsSeeGrowth))
     const blocks = found.some(({ severity, code }) => severity === 'blocker' && code !== 'owned-elsewhere')
@@ -283,6 +285,16 @@ function manyNodes({ name }: ClaimSight, users: ClaimUsers): Finding {
     'in-use',
     `${users.nodes.length} nodes have ${labelOf(name)} (${users.nodes.join(', ')}; pods: ${describePods(users) || 'none'}), and its filesystem is one that only one may mount.`,
     'Stop all but one of the pods, wait until the others are detached (kubectl get volumeattachment), and run this again.',
+  )
+}
+
+function notSeen({ name }: ClaimSight, { nodes }: ClaimUsers): Finding {
+  return finding(
+    { name },
+    'backend-only',
+    `${labelOf(name)} is a network filesystem, on which nothing grows on a node. What ${nodes.length === 0 ? 'its mounts' : `the mounts of ${nodes.join(', ')}`} show is not looked at.`,
+    'See it with df in a pod that has it, or grow the volume with the `host` and the `path` of a mount.',
+    'note',
   )
 }
 

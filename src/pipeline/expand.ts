@@ -84,6 +84,7 @@ const wholeClaim = pipelineOf<WholeClaim, object>([
   { parts: observeBackend().parts, when: 'volume' },
   { parts: locateDevice().parts, when: 'host' },
   { parts: observeLayers().parts, when: 'host' },
+  { parts: growParts().parts, when: 'volume' },
   { parts: growBackend().parts, when: 'volume' },
   { parts: growLayers().parts, when: 'host' },
   { parts: growFilesystem().parts, when: 'host' },

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
+import { handleOf, type VolumeExpander, volumeOf } from '../../src/expander.ts'
 import { expand, type Provider, plan } from '../../src/index.ts'
 import { GiB } from '../../src/size.ts'
 import { scriptedProvider } from '../../src/testing/index.ts'
@@ -42,6 +43,33 @@ describe('growth by this library', () => {
     expect(provider.state('v1').size).toBe(20n * GiB)
     expect(report.findings.map(({ message }) => message).join(' ')).toContain('raw block volume')
     expect(cluster.get(claimAt)).toMatchObject({ status: { capacity: { storage: '20Gi' } } })
+  })
+
+  test('a network filesystem has no device on any node: its parts and the volume are grown, and published', async () => {
+    const { provider } = backend()
+    let asked = 0
+    const expander: VolumeExpander<string> = {
+      ...(handleOf(provider.volume('v1')).expander as VolumeExpander<string>),
+      parts: async () => {
+        asked += 1
+        return []
+      },
+    }
+    const given: Provider = {
+      name: 'scripted',
+      fromPersistentVolume: () =>
+        volumeOf({ ...expander, capabilities: { ...expander.capabilities, seenAs: 'mount' } }, 'v1'),
+    }
+    const cluster = shop({ allowVolumeExpansion: false, accessModes: ['ReadWriteMany'] })
+    const pods = '/api/v1/namespaces/shop/pods'
+    cluster.set(`${pods}/a`, pod('a', 'node-a'))
+    cluster.set(`${pods}/b`, pod('b', 'node-b'))
+    const report = await expand({ claim: shopClaim(cluster, { volumes: [given] }), to: '20Gi' })
+    expect(asked).toBeGreaterThan(0)
+    expect(provider.state('v1').size).toBe(20n * GiB)
+    expect(cluster.get(claimAt)).toMatchObject({ status: { capacity: { storage: '20Gi' } } })
+    const notes = report.findings.filter(({ code }) => code === 'backend-only').map(({ message }) => message)
+    expect(notes).toEqual([expect.stringContaining('What the mounts of node-a, node-b show is not looked at')])
   })
 
   test('publishes what is there, in the unit that is exact', async () => {
