@@ -4,16 +4,13 @@ import { Agent, request as secureRequest } from 'node:https'
 import { onAbort } from '../abort.ts'
 import { abortedError, VolumeExpansionError } from '../errors.ts'
 import type { KubernetesAnswer, KubernetesClient, KubernetesRequest, KubernetesWatchEvent } from './client.ts'
+import { type LoadableConfig, loadClientNode, readKubeconfig } from './config.ts'
 
-/** What is used of the package @kubernetes/client-node, in own words: it is an optional peer, and no declaration may name it. */
 interface KubernetesModule {
   readonly KubeConfig: new () => KubeConfig
 }
 
-interface KubeConfig {
-  loadFromFile(path: string): void
-  loadFromDefault(): void
-  getCurrentCluster(): { readonly server: string; readonly proxyUrl?: string } | null
+interface KubeConfig extends LoadableConfig {
   applyToHTTPSOptions(options: Record<string, unknown>): Promise<void>
 }
 
@@ -47,35 +44,9 @@ export function kubeconfigClient({ kubeconfig }: KubeconfigSource): Promise<Kube
 }
 
 async function connect(kubeconfig: string | undefined): Promise<KubernetesClient> {
-  const { KubeConfig } = await load()
+  const { KubeConfig } = await loadClientNode<KubernetesModule>('A kubeconfig', 'claim')
   const config = new KubeConfig()
-  try {
-    if (kubeconfig === undefined) config.loadFromDefault()
-    else config.loadFromFile(kubeconfig)
-  } catch (cause) {
-    throw unusable(`The kubeconfig ${kubeconfig ?? 'of this user'} cannot be read.`, cause)
-  }
-  const server = config.getCurrentCluster()?.server
-  if (server === undefined || !URL.canParse(server)) {
-    throw unusable(`The kubeconfig ${kubeconfig ?? 'of this user'} has no current context with a cluster.`)
-  }
-  return new ConfiguredClient(config, server)
-}
-
-async function load(): Promise<KubernetesModule> {
-  try {
-    return (await import('@kubernetes/client-node')) as unknown as KubernetesModule
-  } catch (cause) {
-    throw new VolumeExpansionError(
-      'invalid-request',
-      'A kubeconfig needs the package @kubernetes/client-node, which is not installed or cannot be loaded.',
-      {
-        ...{ layer: 'claim', outcome: 'unchanged', cause },
-        remedy:
-          'Install it beside this library (npm install @kubernetes/client-node@1.4.0), or pass a `client` of your own.',
-      },
-    )
-  }
+  return new ConfiguredClient(config, readKubeconfig(config, { file: kubeconfig }, unusable))
 }
 
 function unusable(message: string, cause?: unknown): VolumeExpansionError {
@@ -93,7 +64,7 @@ class ConfiguredClient implements KubernetesClient {
 
   constructor(config: KubeConfig, server: string) {
     this.#config = config
-    this.server = server.replace(/\/+$/, '')
+    this.server = server
   }
 
   async send(given: KubernetesRequest): Promise<KubernetesAnswer> {
