@@ -52,6 +52,8 @@ const config: ViteUserConfig = {
           exclude: ['test/real/backends/node/**', ...withoutPrograms('test/real/backends/kubernetes/**')],
           fileParallelism: false,
           testTimeout: 180_000,
+          // Daemons of others on a machine that does much else: what fails twice is a failure.
+          retry: process.env['CI'] ? 1 : 0,
           // Whole backends are started in hooks.
           hookTimeout: 600_000,
         },

@@ -111,7 +111,7 @@ export function commandClient(cluster: RbdCluster, now: () => number = () => per
   async function grow(name: ImageName, size: Bytes, options: ClientOptions): Promise<Bytes | undefined> {
     const spec = specOf(name)
     const resize: ExecItem = {
-      // Without --allow-shrink, librbd itself compares under the image's lock: nobody can come in between.
+      // Without --allow-shrink librbd compares sizes by itself, with the one that it has read when it opened the image.
       exec: rbd(['resize', '--no-progress'], name, [`--size=${size / MiB}M`]),
       deadline,
       detached: true,

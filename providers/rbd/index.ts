@@ -23,8 +23,8 @@ export interface RbdProvider extends Provider {
 }
 
 /**
- * The provider of Ceph's block devices. With `cluster` it speaks through the commands `rbd` and `ceph` of a host, and the cluster itself refuses to shrink
- * whatever happens meanwhile. With `dashboard` it needs no program, but that API resizes to exactly what it is told: it has no guard.
+ * The provider of Ceph's block devices. With `cluster` it speaks through the commands `rbd` and `ceph` of a host, and `rbd` itself refuses to shrink below the size
+ * that it found when it opened the image: two tools that grow one image in the same milliseconds can leave it with the smaller of their sizes (seen with Ceph 16.2). With `dashboard` it needs no program, but that API resizes to exactly what it is told: it has no guard.
  *
  * Images that Cinder, ceph-csi, Nova or Proxmox made are refused with `owned-elsewhere`, which a request can accept.
  *

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { commandClient } from '../../../providers/rbd/commands.ts'
 import { rbdExpander } from '../../../providers/rbd/expander.ts'
@@ -198,7 +199,22 @@ describe('growing', () => {
   })
 
   test('an exit code of success is not believed either', async () => {
-    expect(await failure(grow(cluster({})))).toMatchObject({ code: 'backend-failed', outcome: 'unknown' })
+    expect(await failure(grow(cluster({})))).toMatchObject({ code: 'conflicting-change', outcome: 'unknown' })
+  })
+
+  test('one image is grown by one command at a time, as librbd compares with a size of before', async () => {
+    const host = cluster({ info: { stdout: JSON.stringify({ ...info, size: 134217728 }) } })
+    let [running, most] = [0, 0]
+    const batch: Host['batch'] = async (items) => {
+      running += 1
+      most = Math.max(most, running)
+      await sleep(5)
+      running -= 1
+      return host.batch(items)
+    }
+    const busy = { ...host, batch }
+    await Promise.all([grow(busy), grow(busy, 64n * MiB), grow(busy)])
+    expect(most).toBe(1)
   })
 
   test.each<[string, Answer, object]>([

@@ -220,7 +220,7 @@ test('an edit that fails later is a failure', async () => {
 test('another tool shrinks it meanwhile: that is told', async () => {
   const [dashboard, expander] = await start()
   dashboard.answers[`PUT ${image}`] = [[200, null]]
-  expect(await failure(grow(expander, 80n))).toMatchObject({ code: 'backend-failed', outcome: 'unknown' })
+  expect(await failure(grow(expander, 80n))).toMatchObject({ code: 'conflicting-change', outcome: 'unknown' })
 })
 
 test.each<[string, number, unknown, object]>([
