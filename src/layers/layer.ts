@@ -90,6 +90,8 @@ export interface Layer {
   readonly programs?: readonly string[]
   /** What key the growth of this device will need; undefined for none. */
   readonly keyProof?: (device: DeviceSnapshot, snapshot: StorageSnapshot) => KeyProof | undefined
+  /** Bytes of the unit in which it grows: what is asked for is rounded up to it, so that the same request finds nothing to do later. Left out: 1. */
+  readonly granularity?: (device: DeviceSnapshot, snapshot: StorageSnapshot) => Bytes
   /** Whether this device is such a layer. */
   detect(device: DeviceSnapshot, snapshot: StorageSnapshot): boolean
   measure(device: DeviceSnapshot, snapshot: StorageSnapshot): LayerState

@@ -50,7 +50,10 @@ function resolveTarget(options: RunOptions, { current, granularity, layer }: Con
     return capped > current ? capped : current
   }
   if (options.to === 'fill' || options.to === undefined) return 'fill'
-  const wanted = roundUp(parseSize(options.to), granularity)
+  const asked = parseSize(options.to)
+  const rounded = roundUp(asked, granularity)
+  // What is there may be no whole number of units, and enough.
+  const wanted = asked <= current && current < rounded ? current : rounded
   if (most !== undefined && wanted > most) {
     throw new VolumeExpansionError(
       'invalid-request',

@@ -170,6 +170,25 @@ describe('what `to` speaks of without a volume', () => {
     expect(node.contexts.get('a1')?.wanted).toBeUndefined()
   })
 
+  test('what a layer can only have in whole units is there already when it is asked for again', async () => {
+    const node = stackedNode(
+      larger.map((device) => ({ ...device })),
+      15n * GiB,
+    )
+    const layers = node.layers.map((layer) => ({ ...layer, granularity: () => bytes(8n * GiB) }))
+    const whole = pipeline()
+      .use(locatePath())
+      .use(observeLayers({ layers, resizers: [node.resizer] }))
+      .use(growLayers())
+      .use(growFilesystem())
+    const request = { host: node.host, path: '/data', to: '20Gi', luksKey, clock: virtualClock({ auto: true }) }
+    expect((await whole.run(request)).layers.at(-1)?.after).toBe(24n * GiB)
+    expect((await whole.run(request)).changed).toBe(false)
+    // What is no whole number of units, and enough, is not grown to the next one.
+    const odd = { ...request, to: bytes(23n * GiB) }
+    expect((await whole.run(odd)).changed).toBe(false)
+  })
+
   test('the partition, where there is no logical volume', async () => {
     const { node, nodeOnly } = nodeWith(larger.slice(0, 3), 10n * GiB)
     const clock = virtualClock({ auto: true })

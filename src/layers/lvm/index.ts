@@ -61,7 +61,19 @@ export const lvm: Layer = {
     }
   },
 
+  granularity(device, snapshot) {
+    const place = locate(device, snapshot)
+    if ('problem' in place) return bytes(1n)
+    return bytes(place.group.extentSize * stripesOf(place.volume))
+  },
+
   grow: (device, snapshot, context) => grow(device, snapshot, context),
+}
+
+/** Of the last segment, which every further extent continues. */
+function stripesOf(volume: LogicalVolume | undefined): bigint {
+  const stripes = volume?.segments.at(-1)?.stripes ?? 1n
+  return stripes > 0n ? stripes : 1n
 }
 
 function layerId({ id }: DeviceSnapshot): string {
@@ -194,7 +206,10 @@ function goalOf(
   return { ...taken, findings: others.length === 0 ? [] : [elsewhere(others)] }
 }
 
-/** Every leg has to become longer by as much: the new stripes are as many as the last ones, and on the same physical volumes. */
+/**
+ * Every leg has to become longer by as much: the new stripes are as many as the last ones, and on the same physical volumes. Of those that do not grow themselves,
+ * extents that are free are taken only for what was asked for, and when the request allows it.
+ */
 function stripedGoal(
   legs: readonly string[],
   stripes: bigint,
@@ -204,12 +219,17 @@ function stripedGoal(
 ): Goal {
   const on = rooms.filter(({ physical }) => legs.includes(physical.name))
   const distinct = BigInt(new Set(legs).size) === stripes && BigInt(on.length) === stripes
-  const shares = on.map((room) => (own.includes(room) ? extentsIn([room]) : 0n))
-  const least = leastOf(shares)
-  const each = asked === undefined ? least : leastOf([least, (asked + stripes - 1n) / stripes])
-  const wants = asked !== undefined || own.some(({ gained }) => gained > 0n)
-  if (distinct && (each > 0n || !wants)) return { extents: each * stripes, rooms: each > 0n ? on : [], findings: [] }
-  return wants ? { extents: 0n, rooms: [], findings: [uneven(legs)] } : { extents: 0n, rooms: [], findings: [] }
+  const wanted = asked === undefined ? undefined : (asked + stripes - 1n) / stripes
+  const others = on.filter((room) => !own.includes(room))
+  const byOwn = leastOf(on.map((room) => (own.includes(room) ? extentsIn([room]) : 0n)))
+  const least = wanted === undefined || byOwn >= wanted ? byOwn : leastOf(on.map((room) => extentsIn([room])))
+  const each = wanted === undefined ? least : leastOf([least, wanted])
+  if (asked === undefined && each === 0n && own.every(({ gained }) => gained === 0n)) {
+    return { extents: 0n, rooms: [], findings: [] }
+  }
+  if (!distinct || each === 0n) return { extents: 0n, rooms: [], findings: [uneven(legs)] }
+  const findings = each > byOwn && others.length > 0 ? [elsewhere(others)] : []
+  return { extents: each * stripes, rooms: on, findings }
 }
 
 function leastOf(numbers: readonly bigint[]): bigint {

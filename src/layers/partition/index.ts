@@ -16,6 +16,10 @@ import { tableOf } from './table.ts'
 export const partition: Layer = {
   kind: 'partition',
   detect: (device) => device.kind === 'block' && device.attributes['partition'] !== undefined,
+  granularity(device, snapshot) {
+    const { table } = lookAt(device, snapshot)
+    return (typeof table === 'string' ? pageSize : unitOf(table)) as Bytes
+  },
   measure: (device, snapshot) => measure(lookAt(device, snapshot)),
   grow: (device, snapshot, context) => grow(lookAt(device, snapshot), snapshot, context),
 }
@@ -141,9 +145,13 @@ function endWithin(entry: TableEntry, table: PartitionTable, context: GrowthCont
   const possible = table.endOn(context.available / sector)
   const filled = ((possible * sector) / grain) * (grain / sector)
   if (context.wanted === undefined) return largest(filled, entry.end)
-  const unit = sector > pageSize ? sector : pageSize
+  const unit = unitOf(table)
   const wanted = entry.start + (((context.wanted + unit - 1n) / unit) * unit) / sector
   return largest(wanted > possible ? filled : wanted, entry.end)
+}
+
+function unitOf({ sector }: PartitionTable): bigint {
+  return largest(sector, pageSize)
 }
 
 /** Where the last of all partitions ends, in sectors of the table; those that only the kernel shows count, too. */

@@ -47,7 +47,7 @@ function plan(stack: StackObservation, draft: PlanDraft): PlanPart<GrowthPayload
 /** How each layer would be grown, from below to above: each fills what those below it will have. */
 function growths(stack: StackObservation, draft: PlanDraft): readonly GrowthPayload[] {
   const container = stack.storage.backend === undefined ? containerOf(stack) : undefined
-  const wanted = container === undefined ? undefined : wantedOf(container, draft)
+  const wanted = container === undefined ? undefined : wantedOf(container, stack, draft)
   const predictions = new Map<string, Bytes>()
   return stack.layers.map((entry) => {
     const { layer, device, state } = entry
@@ -112,8 +112,13 @@ function containerOf({ layers }: StackObservation): StackedLayer | undefined {
   return layers[0]
 }
 
-function wantedOf({ state }: StackedLayer, draft: PlanDraft): Bytes | undefined {
-  const target = draft.target({ current: state.size, granularity: 1n as Bytes, layer: state.kind })
+function wantedOf(
+  { layer, device, state }: StackedLayer,
+  { storage }: StackObservation,
+  draft: PlanDraft,
+): Bytes | undefined {
+  const granularity = layer.granularity?.(device, storage.snapshot) ?? (1n as Bytes)
+  const target = draft.target({ current: state.size, granularity, layer: state.kind })
   return target === 'fill' ? undefined : target
 }
 
@@ -125,7 +130,7 @@ function containerFindings(
 ): readonly Finding[] {
   const container = containerOf(stack)
   if (stack.storage.backend !== undefined || container === undefined) return []
-  const wanted = wantedOf(container, draft)
+  const wanted = wantedOf(container, stack, draft)
   const { id, label, size, kind } = container.state
   const after = predictions.get(id) ?? size
   if (wanted === undefined || wanted <= after) return []

@@ -201,6 +201,25 @@ describe('striped', () => {
     ])
     expect(grow(striped, { to: [64, 64] })).toMatchObject({ findings: [], commands: [] })
   })
+
+  test('takes what is free on its legs only for what was asked for, and when that is allowed', () => {
+    const roomy: Details = {
+      ...striped,
+      pv: [{ pv_pe_alloc_count: '10' }, { pv_pe_alloc_count: '10' }],
+      lv: { lv_size: `${20n * 4_194_304n}` },
+      seg: { segtype: 'striped', stripes: '2', seg_pe_ranges: '/dev/loop0:0-9 /dev/loop1:0-9' },
+    }
+    const { device, snapshot } = storage(roomy)
+    expect(lvm.granularity?.(device, snapshot)).toBe(mib(8))
+    const growth = grow(roomy, { to: [64, 64], wanted: 90 })
+    expect(commands(growth)).toEqual([lvextend(24, '/dev/loop0', '/dev/loop1')])
+    expect(messages(growth)).toEqual([expect.stringMatching(/^extents-elsewhere: .*loop0 and .*loop1/)])
+    // The leg that grows is taken from without a word; five extents are free on the other one.
+    expect(messages(grow(roomy, { to: [96, 64], wanted: 90 }))).toEqual([
+      expect.stringMatching(/^extents-elsewhere: .*free extents of \/dev\/loop1 /),
+    ])
+    expect(grow(roomy, { to: [64, 64], wanted: 500 }).after).toBe(mib(120))
+  })
 })
 
 describe('refuses what would have to grow, and lets it be when there is nothing to do', () => {

@@ -211,7 +211,7 @@ describe('nothing is touched', () => {
     ['a RAID with room on one leg', ['raid1', 'dm-raid'], raid, 'fill', 1, /RAID volume/],
     ['a RAID with room on both legs, which is not grown here', ['raid1', 'dm-raid'], raid, 'fill', 2, /RAID/],
     ['a striped volume with room on one leg', [], ['--stripes', '2', '--extents', '30'], 'fill', 1, /striped over/],
-    ['a striped volume that is asked for more', [], ['--stripes', '2', '--extents', '20'], '200Mi', 0, /striped over/],
+    ['a striped volume asked for what is free', [], ['--stripes', '2', '--extents', '20'], '100Mi', 0, /free extents/],
   ] as const)('%s', async (_, modules, options, to, grown, message) => {
     loadModules(...modules)
     const made = await group(2)
@@ -227,6 +227,15 @@ describe('nothing is touched', () => {
     expect(error.message).toMatch(message)
     expect(error.remedy).toMatch(/\w/)
     expect(seen()).toEqual(before)
+  })
+
+  test('a striped volume takes what is free on its legs when that is allowed', async () => {
+    const made = await group(2)
+    const mountPoint = mounted(volume(made, ['--stripes', '2', '--extents', '20']))
+    const request = { host, path: mountPoint, to: '100Mi', accept: ['extents-elsewhere'] } as const
+    expect(await expand(request)).toMatchObject({ changed: true })
+    expect(columnOf('lvs', 'lv_size', `${made.name}/data`)).toBe(`${104n * MiB}`)
+    expect((await expand(request)).changed).toBe(false)
   })
 
   test('a striped volume is refused before the disk of one leg grows', async () => {
