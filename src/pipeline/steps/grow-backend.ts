@@ -82,18 +82,24 @@ function awaited(
 ): Promise<VolumeState> {
   const { handle, managed } = backend
   let shown = ''
+  let grown = false
   return managed.follow(({ read, ...rhythm }) =>
     pollUntil<VolumeState>({
       what: `${handle.expander.name} ${what} for ${handle.identity.label}`,
       layer: 'volume',
       provider: handle.expander.name,
-      read,
+      // A look changes nothing; but a growth goes on all the same when it fails.
+      read: (signal) =>
+        read(signal).catch((error: VolumeExpansionError) => {
+          throw error.outcome === 'unchanged' ? error.with({ outcome: grown ? 'changed' : 'unknown' }) : error
+        }),
       judge(state) {
         if (state.phase === 'failed' || state.phase === 'unusable') throw failed(backend, state)
         return isDone(state) ? 'done' : 'waiting'
       },
       onState(state) {
         const { native, size: now, progress } = state
+        grown ||= now > backend.state.size
         // A fleet that looks for minutes would keep thousands of events that say the same.
         const news = `${native} ${now} ${progress}`
         if (news === shown) return

@@ -1,0 +1,129 @@
+import { VolumeExpansionError } from '../../src/index.ts'
+import type { Ended, Trial } from './execute.ts'
+import { isLie, type Kinds } from './fault.ts'
+import type { Exchange } from './wire.ts'
+
+/** What a trial showed. */
+export interface Verdict {
+  /** Promises that did not hold. */
+  readonly broken: readonly string[]
+  /** How each run ended, the rerun apart: `success`, or code and outcome. */
+  readonly ends: readonly string[]
+  /** Ends that repeated what a backend had said and not kept: it refused, and did it all the same. */
+  readonly deceived: number
+  /** Runs that failed after the first growth was accepted, for a right that they did not have from the beginning (trials of denial only). */
+  readonly tooLate: number
+  /** Refusals of runs that nothing went wrong with and that nobody else was in the way of. */
+  readonly wronglyRefused: number
+}
+
+/** Holds a trial against what the library promises, by the world's own log. */
+export function judge(trial: Trial, kinds: Kinds): Verdict {
+  const { scenario, ends, rerun, exchanges } = trial
+  const broken: string[] = [...trial.shrunk.map((what) => `a layer became smaller: ${what}`), ...trial.leaks]
+  let deceived = 0
+  let wronglyRefused = 0
+  let tooLate = 0
+  const isAlone = scenario.runs.length === 1 && scenario.incidents.length === 0
+  for (const end of ends) {
+    const own = exchanges.filter(({ run }) => run === end.run)
+    const found = judgeEnd(end, own, kinds, isAlone)
+    broken.push(...found.broken.map((what) => `run ${end.run}: ${what}`))
+    if (found.deceived) deceived += 1
+    const untroubled = own.every(({ fault }) => fault === undefined) && !end.aborted && isAlone
+    if (end.error !== undefined && untroubled) wronglyRefused += 1
+    if (end.error !== undefined && scenario.key.startsWith('denied/') && own.some(({ accepted }) => accepted > 0))
+      tooLate += 1
+  }
+  broken.push(
+    ...judgeRerun(
+      rerun,
+      exchanges.filter(({ run }) => run === rerun.run),
+    ).map((what) => `rerun: ${what}`),
+  )
+  broken.push(...judgeGrowths(trial))
+  return { broken, deceived, wronglyRefused, tooLate, ends: ends.map(showEnd) }
+}
+
+export function showEnd({ report, error, settled }: Ended): string {
+  if (!settled) return 'never ended'
+  if (report !== undefined) return report.changed ? 'success' : 'success, nothing to do'
+  return error instanceof VolumeExpansionError ? `${error.code}, ${error.outcome}` : `not ours: ${error}`
+}
+
+function judgeEnd(
+  end: Ended,
+  own: readonly Exchange[],
+  kinds: Kinds,
+  isAlone: boolean,
+): { readonly broken: readonly string[]; readonly deceived: boolean } {
+  const broken: string[] = [...end.claims]
+  const { report, error, sizeBefore, sizeAfter, to } = end
+  if (!end.settled) return { broken: ['it never ended'], deceived: false }
+  const accepted = own.filter((exchange) => exchange.accepted > 0)
+  const grew = sizeAfter > sizeBefore || accepted.length > 0
+  const sawOld = own.some(({ fault }) => fault?.name === 'stale')
+  const claimed = (given: typeof report): void => {
+    for (const { label, after } of given?.layers ?? []) {
+      if (after > sizeAfter) broken.push(`the report gives ${label} ${after}, and there are ${sizeAfter}`)
+    }
+    if (given?.changed === true && !grew && !sawOld)
+      broken.push('the report says that it changed something, and nothing did')
+  }
+  if (report !== undefined) {
+    claimed(report)
+    if (sizeAfter < to) broken.push(`success with ${sizeAfter}, and ${to} was asked for`)
+    if (!report.changed && accepted.length > 0) broken.push('the report says that nothing was changed, and it was')
+    return { broken, deceived: false }
+  }
+  if (!(error instanceof VolumeExpansionError)) return { broken: [`it ended with ${error}`], deceived: false }
+  claimed(error.report as typeof report)
+  // A provider that throws what is not the library's is only met where a trial makes one do so.
+  const isForeign = own.some(({ fault }) => fault?.name === 'foreign')
+  if (error.code === 'contract-violated' && !isForeign) broken.push(`contract-violated: ${error.message}`)
+  if (error.remedy === undefined) broken.push(`${error.code} without a remedy`)
+  const deceived =
+    error.outcome === 'unchanged' &&
+    accepted.length > 0 &&
+    accepted.every(({ fault }) => fault !== undefined && isLie(kinds, fault))
+  if (error.outcome === 'unchanged' && accepted.length > 0 && !deceived) {
+    broken.push(`${error.code}: "unchanged", and a growth was accepted (exchange ${accepted[0]?.number})`)
+  }
+  if (error.outcome === 'changed' && !grew) broken.push(`${error.code}: "changed", and nothing was`)
+  const asked = own.filter(({ mutates }) => mutates)
+  if (error.outcome === 'unknown' && asked.length === 0 && sizeAfter === sizeBefore && isAlone) {
+    broken.push(`${error.code}: "unknown", and nothing was asked for`)
+  }
+  const untroubled = own.every(({ fault }) => fault === undefined) && !end.aborted && isAlone
+  if (error.outcome === 'unknown' && untroubled) broken.push(`${error.code}: "unknown", and nothing went wrong`)
+  return { broken, deceived }
+}
+
+function judgeRerun(end: Ended, own: readonly Exchange[]): readonly string[] {
+  const { report, to, sizeAfter, settled } = end
+  if (!settled) return ['it never ended']
+  if (report === undefined)
+    return [`it failed: ${showEnd(end)}: ${end.error instanceof Error ? end.error.message : end.error}`]
+  const broken = [...end.claims]
+  if (sizeAfter < to) broken.push(`success with ${sizeAfter}, and ${to} was asked for`)
+  for (const { label, after } of report.layers) {
+    if (after !== sizeAfter) broken.push(`the report gives ${label} ${after}, and there are ${sizeAfter}`)
+  }
+  if (!report.changed && own.some(({ accepted }) => accepted > 0)) broken.push('it says that nothing was changed')
+  return broken
+}
+
+/** At most one accepted growth for each size that was asked for, and never more than the largest of them. */
+function judgeGrowths({ scenario, growths, sizeAtEnd, rerun }: Trial): readonly string[] {
+  const broken: string[] = []
+  const wanted = new Set(scenario.runs.map(({ to }) => to))
+  for (const to of new Set(growths)) {
+    const times = growths.filter((size) => size === to).length
+    if (times > 1) broken.push(`the growth to ${to} was accepted ${times} times`)
+    if (!wanted.has(to) && to !== rerun.to) broken.push(`a growth to ${to} was accepted, which nobody had asked for`)
+  }
+  const others = scenario.incidents.flatMap((incident) => (incident.kind === 'jump' ? [] : [incident.to]))
+  const most = [...wanted, ...others].reduce((all, size) => (size > all ? size : all), 0n)
+  if (sizeAtEnd > most) broken.push(`it has ${sizeAtEnd} in the end, and nobody asked for more than ${most}`)
+  return broken
+}
