@@ -53,7 +53,7 @@ class JumpingClock implements Clock {
   }
 
   date(): Date {
-    return new Date(this.#world.date().getTime() + this.steady + this.wall)
+    return new Date(this.#world.date().getTime() + this.wall)
   }
 
   async sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
@@ -85,7 +85,8 @@ export async function execute(subject: Subject, scenario: Scenario): Promise<Tri
     wire.attach(world)
     wire.choose = chooserOf(scenario, subject)
     const controllers = scenario.runs.map(() => new AbortController())
-    onCues(wire, clock, [
+    let over = false
+    onCues(wire, clock, () => over, [
       ...scenario.runs.map(({ abort }, index) => ({ cue: abort, act: () => controllers[index]?.abort() })),
       ...scenario.incidents.map((incident) => ({
         cue: incident.cue,
@@ -117,6 +118,9 @@ export async function execute(subject: Subject, scenario: Scenario): Promise<Tri
     ]
     wire.choose = () => undefined
     wire.witness = () => undefined
+    over = true
+    // Somebody sets the wall clock right.
+    own.wall = 0
     if (!scenario.rerun.atOnce) await clock.advance(subject.rest)
     const to = largest([...scenario.runs.map((run) => run.to), world.size()])
     const planned = { process: scenario.rerun.process, to, at: 0 }
@@ -199,8 +203,10 @@ interface Cued {
   readonly act: () => void
 }
 
-function onCues(wire: Wire, clock: VirtualClock, all: readonly Cued[]): void {
-  for (const { cue, act } of all) if (cue !== undefined && 'at' in cue) void clock.sleep(cue.at).then(act)
+function onCues(wire: Wire, clock: VirtualClock, isOver: () => boolean, all: readonly Cued[]): void {
+  for (const { cue, act } of all) {
+    if (cue !== undefined && 'at' in cue) void clock.sleep(cue.at).then(() => (isOver() ? undefined : act()))
+  }
   wire.witness = ({ number }, stage) => {
     for (const { cue, act } of all) {
       if (cue !== undefined && 'exchange' in cue && cue.exchange === number && cue.stage === stage) act()
@@ -221,5 +227,7 @@ async function drive<T>(clock: VirtualClock, promise: Promise<T>): Promise<T> {
 }
 
 function largest(sizes: readonly bigint[]): bigint {
-  return sizes.reduce((most, size) => (size > most ? size : most), 0n)
+  let most = 0n
+  for (const size of sizes) if (size > most) most = size
+  return most
 }

@@ -86,12 +86,12 @@ function table(tallies: readonly Tally[]): string {
   const rows = tallies.map((tally) =>
     [
       ...[tally.subject, tally.requests, tally.enumerated, tally.random, tally.runs, tally.exchanges, tally.faults],
-      ...[tally.failures.length, tally.deceived, tally.tooLate, tally.wronglyRefused],
+      ...[tally.failures.length, tally.deceived, tally.cautious, tally.tooLate, tally.wronglyRefused],
     ].join(' | '),
   )
   const head = [
     ...['provider', 'requests', 'enumerated', 'of chance', 'runs', 'requests in all', 'faults'],
-    ...['broken', 'deceived', 'too late', 'wrongly refused'],
+    ...['broken', 'deceived', 'cautious', 'too late', 'wrongly refused'],
   ]
   return [head.join(' | '), head.map(() => '---').join(' | '), ...rows].map((row) => `| ${row} |`).join('\n')
 }

@@ -109,7 +109,7 @@ export function deniedFromTheStart(subject: Subject, clean: readonly Exchange[])
   )
 }
 
-const denials_: ReadonlySet<string> = new Set(['401', '403', 'denied', 'EACCES', 'not-executable'])
+const denials_: ReadonlySet<string> = new Set(['401', '403', 'denied', 'EACCES'])
 
 /** A trial of chance: everything in it follows from the seed and the number. */
 export function random(subject: Subject, seed: number, number: number, length: number): Scenario {

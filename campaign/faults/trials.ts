@@ -26,6 +26,7 @@ export interface Tally {
   /** By what they were, the runs with faults only. */
   readonly ends: Map<string, number>
   deceived: number
+  cautious: number
   tooLate: number
   wronglyRefused: number
   readonly failures: Failure[]
@@ -37,7 +38,7 @@ export interface Tally {
 export async function cleanRun(subject: Subject): Promise<readonly Exchange[]> {
   await subject.prepare?.()
   const trial = await execute(subject, clean(subject))
-  const { broken } = judge(trial, subject.kinds)
+  const { broken } = judge(trial, subject)
   if (broken.length > 0) throw new Error(`Without faults ${subject.name} breaks a promise: ${broken.join('; ')}`)
   return trial.exchanges.filter(({ run }) => run === 1)
 }
@@ -90,23 +91,24 @@ export async function only(subject: Subject, seed: number, key: string): Promise
       : random(subject, seed, Number(number), exchanges.length)
   if (scenario === undefined) throw new TypeError(`${subject.name} has no trial ${key}.`)
   const trial = await execute(subject, scenario)
-  return { trial, verdict: judge(trial, subject.kinds) }
+  return { trial, verdict: judge(trial, subject) }
 }
 
 function emptyTally({ name: subject }: Subject, requests: number): Tally {
   return {
     ...{ subject, requests, enumerated: 0, random: 0, runs: 0, exchanges: 0, faults: 0 },
-    ...{ deceived: 0, tooLate: 0, wronglyRefused: 0, ends: new Map(), failures: [], notable: [] },
+    ...{ deceived: 0, cautious: 0, tooLate: 0, wronglyRefused: 0, ends: new Map(), failures: [], notable: [] },
   }
 }
 
 function add(tally: Tally, trial: Trial, subject: Subject): void {
-  const verdict = judge(trial, subject.kinds)
+  const verdict = judge(trial, subject)
   tally.runs += trial.ends.length + 1
   tally.exchanges += trial.exchanges.length
   tally.faults += trial.exchanges.filter(({ fault }) => fault !== undefined).length
   for (const end of verdict.ends) tally.ends.set(end, (tally.ends.get(end) ?? 0) + 1)
   tally.deceived += verdict.deceived
+  tally.cautious += verdict.cautious
   tally.tooLate += verdict.tooLate
   tally.wronglyRefused += verdict.wronglyRefused
   const { key } = trial.scenario

@@ -167,6 +167,7 @@ async function orAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined, 
   if (signal === undefined) return await promise
   return await new Promise<T>((resolve, reject) => {
     const stop = (): void => reject(abortedError(signal, 'volume', outcome))
+    if (signal.aborted) return stop()
     signal.addEventListener('abort', stop, { once: true })
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
   })

@@ -91,6 +91,7 @@ async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined
   promise.catch(() => undefined)
   return await new Promise<T>((resolve, reject) => {
     const stop = (): void => reject(named('AbortError', 'Request aborted'))
+    if (signal.aborted) return stop()
     signal.addEventListener('abort', stop, { once: true })
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
   })

@@ -64,7 +64,7 @@ export const gcePd: Subject = {
           credentials: () => 'token',
           http,
         })
-        const made = volumeOf(gcePdExpander(client, project), disk)
+        const made = volumeOf(gcePdExpander(client, project), { zone, disk: 'd1' })
         volumes.set(process, made)
         return made
       },

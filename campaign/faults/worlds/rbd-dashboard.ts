@@ -39,8 +39,9 @@ export const rbdDashboard: Subject = {
           return json({ detail: 'You are not authorized' }, 401)
         if (url.pathname.startsWith('/api/block/image/')) {
           if (method === 'GET') return json(image())
+          const before = size
           size = (JSON.parse(body) as { size: number }).size
-          growths.push(BigInt(size))
+          if (size > before) growths.push(BigInt(size))
           return json({})
         }
         if (url.pathname.startsWith('/api/pool/')) return json(pool)

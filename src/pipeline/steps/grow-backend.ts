@@ -121,7 +121,8 @@ function failed({ handle, state: before }: BackendObservation, state: VolumeStat
     `${handle.expander.name} reports ${state.native} for ${handle.identity.label}. ${reason}`.trim(),
     {
       ...{ layer: 'volume', provider: handle.expander.name },
-      outcome: state.size > before.size ? 'changed' : 'unchanged',
+      // What has failed has ended; of any other state nobody can say what becomes of the growth in it.
+      outcome: state.size > before.size ? 'changed' : state.phase === 'failed' ? 'unchanged' : 'unknown',
       remedy:
         state.findings?.find(({ remedy }) => remedy !== undefined)?.remedy ??
         'See what the backend says about the volume, and bring it back to a usable state.',
