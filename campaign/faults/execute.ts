@@ -161,6 +161,8 @@ async function follow(
     expand({
       volume: world.volume(process),
       ...{ to: `${to}`, clock: own, random: seededRandom(run), signal: controller.signal },
+      // Long for these worlds, and short enough that what lasts is not looked at a thousand times.
+      timeouts: { backend: 120_000 },
     }),
   )
   const watching = watch(expansion, world, claims)

@@ -96,6 +96,18 @@ export type Kinds = Readonly<Record<string, Kind>>
 
 /** Every fault of the catalogue that can happen to such an exchange. */
 export function faultsFor(kinds: Kinds, mutates: boolean, absolute: boolean): readonly Fault[] {
+  const known = made.get(kinds) ?? new Map<string, readonly Fault[]>()
+  made.set(kinds, known)
+  const key = `${mutates} ${absolute}`
+  const faults = known.get(key) ?? listed(kinds, mutates, absolute)
+  known.set(key, faults)
+  return faults
+}
+
+// Every request asks for them.
+const made = new WeakMap<Kinds, Map<string, readonly Fault[]>>()
+
+function listed(kinds: Kinds, mutates: boolean, absolute: boolean): readonly Fault[] {
   return Object.entries(kinds).flatMap(([name, { moments, only, needsAbsolute = false }]) => {
     if (only === (mutates ? 'reads' : 'changes')) return []
     if (needsAbsolute && mutates && !absolute) return []

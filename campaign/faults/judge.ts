@@ -47,8 +47,10 @@ export function judge(trial: Trial, { kinds, absolute }: Subject): Verdict {
     ).map((what) => `rerun: ${what}`),
   )
   const repeated = judgeGrowths(trial)
-  // Where growths are relative, one that was refused and done all the same is done once more by whoever believes it.
-  const believed = exchanges.some(({ fault, accepted }) => accepted > 0 && fault !== undefined && isLie(kinds, fault))
+  // Where growths are relative, one that was refused and done all the same, or that no answer shows, is done once more by whoever believes that.
+  const believed = exchanges.some(
+    ({ fault, accepted }) => fault?.name === 'stale' || (accepted > 0 && fault !== undefined && isLie(kinds, fault)),
+  )
   if (repeated.length > 0 && believed && !absolute) deceived += 1
   else broken.push(...repeated)
   return { broken, deceived, cautious, wronglyRefused, tooLate, ends: ends.map(showEnd) }
@@ -133,12 +135,14 @@ function judgeRerun(end: Ended, own: readonly Exchange[]): readonly string[] {
 }
 
 /** At most one accepted growth for each size that was asked for, and never more than the largest of them. */
-function judgeGrowths({ scenario, growths, sizeAtEnd, rerun }: Trial): readonly string[] {
+function judgeGrowths({ scenario, growths, sizeAtEnd, rerun, exchanges }: Trial): readonly string[] {
   const broken: string[] = []
   const wanted = new Set(scenario.runs.map(({ to }) => to))
   for (const to of new Set(growths)) {
+    // What was delivered when everybody had long given up asks once more for what is there, at backends where that does no harm.
+    const late = exchanges.filter(({ fault, accepted }) => fault?.name === 'late' && accepted > 0).length
     const times = growths.filter((size) => size === to).length
-    if (times > 1) broken.push(`the growth to ${to} was accepted ${times} times`)
+    if (times - late > 1) broken.push(`the growth to ${to} was accepted ${times} times`)
     if (!wanted.has(to) && to !== rerun.to) broken.push(`a growth to ${to} was accepted, which nobody had asked for`)
   }
   const others = scenario.incidents.flatMap((incident) => (incident.kind === 'jump' ? [] : [incident.to]))

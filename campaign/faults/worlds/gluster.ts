@@ -8,13 +8,13 @@ import type { Subject } from '../world.ts'
 
 let names = 0
 
-/** `gluster` on a server of a pool, which grows by new bricks: what is added twice is refused, since a brick is in one volume once. */
+/** `gluster` on a server of a pool, which grows by new bricks: a brick is in one volume once, but whoever sees too few bricks gives others. */
 export const gluster: Subject = {
   name: 'glusterfs',
   kinds: commandFaults,
   first: 10n * GiB,
   targets: [20n * GiB, 30n * GiB],
-  ...{ absolute: true, shared: false, rest: 60_000 },
+  ...{ absolute: false, shared: false, rest: 60_000 },
   make(wire) {
     const pool = new SimulatedPool()
     const volume: SimulatedVolume = {
