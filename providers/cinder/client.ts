@@ -2,7 +2,7 @@ import { abortedError, VolumeExpansionError } from '../../src/errors.ts'
 import { formatSize, GiB } from '../../src/size.ts'
 import { failure, headerOf, refusedBy } from './errors.ts'
 import { Gate } from './gate.ts'
-import { type Fields, fieldsOf, listOf, textOf, timeOf } from './json.ts'
+import { type Fields, fieldsOf, integerOf, listOf, textOf, timeOf } from './json.ts'
 import type { BlockStorageAnswer, BlockStorageClient, BlockStorageRequest } from './options.ts'
 
 /** The microversions of Cinder's API that this library was written for, by their minor number: volume 3.x. */
@@ -70,7 +70,12 @@ export class CinderApi {
 
   async volume(id: string, signal: AbortSignal | undefined): Promise<Fields> {
     const { body } = await this.#call({ method: 'GET', path: `/volumes/${id}`, what: `Reading ${id}`, signal })
-    return fieldsOf(fieldsOf(body)['volume'])
+    const volume = fieldsOf(fieldsOf(body)['volume'])
+    if (isWhole(volume)) return volume
+    throw failure(`Reading ${id}: what Cinder answered is no volume.`, {
+      ...{ code: 'backend-unreachable', retryable: true },
+      remedy: 'Check the endpoint, and what stands between here and there.',
+    })
   }
 
   async volumes({ limit, marker, changedSince }: PageRequest, signal: AbortSignal | undefined): Promise<VolumePage> {
@@ -82,7 +87,7 @@ export class CinderApi {
     const path = `/volumes/detail?${query}`
     const { body } = await this.#call({ method: 'GET', path, what: 'Listing the volumes of the project', signal })
     const { volumes, volumes_links: links } = fieldsOf(body)
-    return { volumes: listOf(volumes), more: listOf(links).some(({ rel }) => rel === 'next') }
+    return { volumes: listOf(volumes).filter(isWhole), more: listOf(links).some(({ rel }) => rel === 'next') }
   }
 
   /** Asks for exactly `gibibytes`, which Cinder refuses unless it is more than there is. */
@@ -191,6 +196,14 @@ export class CinderApi {
     }
     return Math.min(most, microversions.newest)
   }
+}
+
+/** What is not there is not zero: a volume without a size or a state was not seen. */
+function isWhole(volume: Fields): boolean {
+  return (
+    [volume['id'], volume['status']].every((field) => textOf(field) !== undefined) &&
+    integerOf(volume['size']) !== undefined
+  )
 }
 
 function minorOf(value: unknown): number | undefined {

@@ -85,7 +85,7 @@ function meaningOf(answer: BlockStorageAnswer, said: string, changes: boolean): 
     case 429:
       return { code: 'throttled', retryable: true, remedy: 'Ask for less at once, or run it again later.' }
     default:
-      return answer.status >= 500 ? ownFailure(answer.status, changes) : unexpected
+      return answer.status >= 500 ? ownFailure(changes) : unexpected
   }
 }
 
@@ -127,23 +127,23 @@ function overLimit(said: string, answer: BlockStorageAnswer): Meaning {
   return { code: 'quota-exceeded', remedy: 'Ask for less, free some of the quota, or have it raised.' }
 }
 
-function ownFailure(status: number, changes: boolean): Meaning {
+function ownFailure(changes: boolean): Meaning {
   return {
     code: 'backend-unreachable',
     retryable: true,
-    // A service in between that had nobody to pass it on to has changed nothing; any other failure may have come after the change.
-    outcome: changes && status !== 503 ? 'unknown' : 'unchanged',
+    // It may have come after the change, whoever it was that failed.
+    outcome: changes ? 'unknown' : 'unchanged',
     remedy:
       'See whether the API and the services behind it run (openstack volume service list). Run it again: it observes first.',
   }
 }
 
-/** A growth that another one is in the way of. */
+/**
+ * A growth that another one is in the way of, which may be this one, delivered twice by something in between: when it has ended, the size tells. It usually takes seconds.
+ */
 export function alreadyGrowing(id: string): VolumeExpansionError {
-  return failure(`${id} is being grown by another call, and Cinder does not tell to which size.`, {
-    ...underWay,
-    retryable: true,
-  })
+  const message = `${id} is being grown by another call, and Cinder does not tell to which size.`
+  return failure(message, { ...underWay, retryable: true, outcome: 'unknown' }, { retryAfter: 3000 })
 }
 
 const longest = 400

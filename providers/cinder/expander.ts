@@ -167,7 +167,10 @@ async function judgeRefusal(
   refusal: VolumeExpansionError,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const volume = await api.volume(id, signal)
+  const volume = await api.volume(id, signal).catch((error: unknown): never => {
+    // What is in the way may be this very growth, delivered twice by something in between.
+    throw error instanceof VolumeExpansionError ? error.with({ outcome: 'unknown' }) : error
+  })
   if (sizeOf(volume) >= BigInt(gibibytes) * GiB) return
   const status = statusOf(volume)
   if (status === 'extending') {

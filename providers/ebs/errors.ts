@@ -121,7 +121,7 @@ export function ec2Error(
   const changes = action === 'ModifyVolume' || action === 'CreateSnapshot'
   if (signal?.aborted === true) return abortedError(signal, 'volume', changes ? 'unknown' : 'unchanged')
   const { code: native, status, wasClockCorrected } = factsOf(thrown)
-  const meaning = meanings.get(native) ?? (status !== undefined && status >= 400 && status < 500 ? refused : lost)
+  const meaning = meanings.get(native) ?? byStatus(status)
   const outcome = changes ? (meaning.outcome ?? 'unchanged') : 'unchanged'
   const remedy =
     meaning.code === 'permission-denied'
@@ -143,6 +143,12 @@ const lost: Meaning = {
   remedy: 'Check the network and the endpoint. Run it again: it observes first and does only what is left.',
   retryable: true,
   outcome: 'unknown',
+}
+
+/** What answers without a code of EC2's, as something in between gives them. */
+function byStatus(status: number | undefined): Meaning {
+  if (status === 429) return throttled
+  return status !== undefined && status >= 400 && status < 500 ? refused : lost
 }
 
 function messageOf({ code }: Meaning, native: string, action: Ec2ActionName, about: string): string {

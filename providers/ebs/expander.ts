@@ -99,7 +99,7 @@ export function ebsExpander(options: EbsExpanderOptions): VolumeExpander<EbsRef,
         await modify(id, size, { ...reference, ...given }, signal)
       } catch (thrown) {
         if (!(thrown instanceof Overtaken)) throw thrown
-        const sight = sightIn(await sights.now(id))
+        const sight = await sights.now(id).then(sightIn).catch(undecided)
         if (begun(id, sight, size, sights)) return
         if (nativeCode(thrown.native) === 'IncorrectModificationState') throw unseenChange(id)
         throw ec2Error(thrown.native, 'ModifyVolume', id, signal)
@@ -142,10 +142,15 @@ function begun(id: string, { volume, newest }: Sight, size: Bytes, sights: Sight
   return false
 }
 
+/** What is in the way may be this very growth, delivered twice by something in between: without a look at it, nobody knows. */
+function undecided(error: unknown): never {
+  throw error instanceof VolumeExpansionError ? error.with({ outcome: 'unknown' }) : error
+}
+
 /** Reads lag behind what ModifyVolume knows ("Eventual consistency", Amazon EC2 Developer Guide): what is under way may be what is wanted. */
 function unseenChange(id: string): VolumeExpansionError {
   return new VolumeExpansionError('conflicting-change', `A modification of ${id} is under way that is not shown yet.`, {
-    ...{ layer: 'volume', provider: providerName, outcome: 'unchanged', retryable: true, retryAfter: 1000 },
+    ...{ layer: 'volume', provider: providerName, outcome: 'unknown', retryable: true, retryAfter: 1000 },
     remedy: 'Run it again in a moment: it joins what is under way.',
   })
 }

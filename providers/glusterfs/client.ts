@@ -42,16 +42,18 @@ export function glusterClient({ host, socket }: GlusterClientOptions): GlusterCl
   const run = async (
     commands: readonly (readonly string[])[],
     signal: AbortSignal | undefined,
+    details: { readonly outcome?: Outcome } = {},
   ): Promise<readonly ExecResult[]> => {
     try {
       return await host.batch(commands.map(item), signal === undefined ? {} : { signal })
     } catch (error) {
-      throw error instanceof VolumeExpansionError ? error.with({ layer: 'volume', provider: providerName }) : error
+      if (!(error instanceof VolumeExpansionError)) throw error
+      throw error.with({ layer: 'volume', provider: providerName, ...details })
     }
   }
   return {
     query: async (commands, signal) =>
-      (await run(commands, signal)).map((result) => answerOf(result, host, 'unchanged')),
+      (await run(commands, signal, { outcome: 'unchanged' })).map((result) => answerOf(result, host, 'unchanged')),
     async change(command, signal) {
       const [result] = await run([command], signal)
       if (result === undefined) throw new TypeError('A host gives one result for each item.')

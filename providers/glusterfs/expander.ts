@@ -51,6 +51,15 @@ const turns = new KeyedLock()
 /** Volumes whose rebalance this process has started and not yet seen to end. */
 const watched = new Set<string>()
 
+/** Requests of growths whose bricks this process has tried to add, and whose end it has not seen. */
+const tried = new Set<string>()
+
+function remember(requestId: string): void {
+  tried.add(requestId)
+  const [oldest] = tried
+  if (tried.size > 1000 && oldest !== undefined) tried.delete(oldest)
+}
+
 /** The provider of GlusterFS volumes, through `gluster` on a server of the pool. */
 export function glusterExpander(
   options: GlusterOptions,
@@ -116,9 +125,14 @@ export function glusterExpander(
     return entry
   }
 
-  async function grow(ref: GlusterVolumeRef, { size, signal }: ExpandOptions<undefined>): Promise<void> {
+  async function grow(ref: GlusterVolumeRef, { size, signal, requestId }: ExpandOptions<undefined>): Promise<void> {
     const before = await only(ref, signal)
-    if (before.size >= size) return
+    if (before.size >= size) {
+      // Bricks that an earlier try has added, with an answer that was lost, have not been filled yet.
+      if (tried.delete(requestId) && ref.rebalance !== 'none' && before.rebalance.phase !== 'running')
+        await spread(ref, signal).catch((error: unknown) => halfWay(error))
+      return
+    }
     if (before.rebalance.phase === 'running')
       throw glusterError(`${ref.name}: ${before.rebalance.words}; rebalance is in progress`, 'unchanged')
     const { bricks } = ref
@@ -132,10 +146,12 @@ export function glusterExpander(
     if (signal?.aborted) throw abortedError(signal, 'volume', 'unchanged')
     const force = ref.force === true ? ['force'] : []
     const command = ['volume', 'add-brick', ref.name, ...candidates.missing.map(({ name }) => name), ...force]
+    remember(requestId)
     const answer = await client.change(command, signal)
     const after = await only(ref, signal).catch((error: unknown) => (answer.ok ? undefined : lost(error, answer)))
     if (!answer.ok) refuseAdded(answer, after, candidates)
-    if (ref.rebalance !== 'none') await spread(ref, signal)
+    if (ref.rebalance !== 'none') await spread(ref, signal).catch((error: unknown) => halfWay(error, before, after))
+    tried.delete(requestId)
     if (after !== undefined && after.size < size) throw short(ref, after, size)
   }
 
@@ -410,6 +426,12 @@ function nothingNew({ name }: GlusterVolumeRef, { size: now }: Observed, size: B
 function lost(error: unknown, answer: GlusterAnswer): never {
   if (error instanceof VolumeExpansionError && error.code === 'half-done') throw error.with({ outcome: 'changed' })
   throw glusterError(answer.message, 'unknown')
+}
+
+/** Whatever keeps the files from being spread, the bricks were added. */
+function halfWay(error: unknown, before?: Observed, after?: Observed): never {
+  const outcome = before !== undefined && after !== undefined && after.size > before.size ? 'changed' : 'unknown'
+  throw error instanceof VolumeExpansionError && error.outcome !== 'changed' ? error.with({ outcome }) : error
 }
 
 /** What a refused add-brick left behind is looked at, not believed: a failed commit lists the bricks all the same. */

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path'
+import { VolumeExpansionError } from '../../src/errors.ts'
 import type { Finding, FindingCode } from '../../src/findings.ts'
-import type { Host } from '../../src/hosts/host.ts'
+import type { BatchItem, BatchResults, Host } from '../../src/hosts/host.ts'
 import { type Bytes, bytes, formatSize } from '../../src/size.ts'
 import { type Brick, type Layout, partsOf } from './layout.ts'
 
@@ -67,7 +68,8 @@ async function lookAt(name: string, hostOf: HostOf, signal: AbortSignal | undefi
   const { server, path } = parts
   const host = hostOf(server)
   if (host === undefined) return { name, path }
-  const [own, above, room, roomAbove, attribute, list] = await host.batch(
+  const [own, above, room, roomAbove, attribute, list] = await looked(
+    host,
     [
       { read: 'stat', path },
       { read: 'stat', path: dirname(path) },
@@ -76,7 +78,7 @@ async function lookAt(name: string, hostOf: HostOf, signal: AbortSignal | undefi
       { exec: ['getfattr', '--absolute-names', '-e', 'hex', '-n', markName, path], accept: anyCode },
       { exec: ['ls', '-A', '--', path], accept: anyCode },
     ] as const,
-    signal === undefined ? {} : { signal },
+    signal,
   )
   // A directory that does not exist yet is made by gluster, on the filesystem of the one above it.
   const stat = own.ok ? own : above
@@ -88,6 +90,19 @@ async function lookAt(name: string, hostOf: HostOf, signal: AbortSignal | undefi
     ...(statfs.ok ? { total: bytes(statfs.value.blocks * statfs.value.blockSize) } : {}),
     ...(mark === undefined ? {} : { mark }),
     ...(list.ok && list.exitCode === 0 ? { content: contentIn(list.stdout) } : {}),
+  }
+}
+
+/** Looks change nothing: a connection that is lost leaves nothing unknown. */
+async function looked<const Items extends readonly BatchItem[]>(
+  host: Host,
+  items: Items,
+  signal: AbortSignal | undefined,
+): Promise<BatchResults<Items>> {
+  try {
+    return await host.batch(items, signal === undefined ? {} : { signal })
+  } catch (error) {
+    throw error instanceof VolumeExpansionError ? error.with({ outcome: 'unchanged' }) : error
   }
 }
 
@@ -111,7 +126,7 @@ async function filesystemsOf(
   const looks = present.map(async ({ name, server, path, peer }): Promise<readonly (readonly [string, string])[]> => {
     const host = hostOf(server, peer)
     if (host === undefined) return []
-    const [stat] = await host.batch([{ read: 'stat', path }] as const, signal === undefined ? {} : { signal })
+    const [stat] = await looked(host, [{ read: 'stat', path }] as const, signal)
     return stat.ok ? [[`${host.id}:${stat.value.dev}`, name]] : []
   })
   return (await Promise.all(looks)).flat()

@@ -1,11 +1,11 @@
-import { asExpansionError, type Outcome, type VolumeExpansionError } from '../../src/errors.ts'
+import { asExpansionError, type Outcome, VolumeExpansionError } from '../../src/errors.ts'
 import { checkPath } from '../../src/hosts/command.ts'
 import type { ExecItem, ExecResult, Host } from '../../src/hosts/host.ts'
 import { localHost } from '../../src/hosts/local/index.ts'
 import { type Bytes, MiB } from '../../src/size.ts'
 import type { ClientOptions, ClusterFacts, ImageFacts, RbdClient, Reading, SnapshotClient } from './client.ts'
 import { clusterFacts, clusterQuestions } from './cluster.ts'
-import { commandError, providerName, rbdError } from './errors.ts'
+import { commandError, providerName, rbdError, timedOut } from './errors.ts'
 import { imageFacts, sizeIn, snapshotNames } from './output.ts'
 import { type ImageName, specOf } from './ref.ts'
 
@@ -32,6 +32,8 @@ const clusterMemory = 5_000
 // A missing image, a right that is missing and a read-only one are the answer about that image; what else fails would fail for the others too, and the rest
 // of the batch is then skipped: a cluster that hangs costs one deadline, and not one for each image.
 const answers = [0, 1, 2, 22, 30]
+/** Whatever `rbd resize` says, the size is looked at in the same round trip; unless the cluster hangs, which would only hang once more. */
+const anyAnswer = Array.from({ length: 256 }, (_, code) => code).filter((code) => code !== timedOut)
 /** Exit code of `rbd resize` when it does nothing: the size is there, or more (EINVAL). It says so in the same words for any other reason. */
 const refusedBySize = 22
 const existsAlready = 17
@@ -115,15 +117,15 @@ export function commandClient(cluster: RbdCluster, now: () => number = () => per
       exec: rbd(['resize', '--no-progress'], name, [`--size=${size / MiB}M`]),
       deadline,
       detached: true,
-      accept: [0, refusedBySize],
+      accept: anyAnswer,
     }
     const [resized, info] = await run([resize, asking(rbd(['info', '--format=json'], name), [0])], options, 'unknown')
     if (resized === undefined || info === undefined)
       throw new TypeError('A host answered a batch with too few results.')
     if (!resized.ok) throw commandError(resized, spec, 'unknown')
-    if (!info.ok) throw commandError(info, spec, resized.exitCode === 0 ? 'changed' : 'unchanged')
-    const measured = sizeIn(info, spec)
+    const measured = remeasured(info, spec, resized.exitCode === refusedBySize ? 'unchanged' : 'unknown')
     if (measured >= size || resized.exitCode === 0) return measured
+    if (resized.exitCode !== refusedBySize) throw commandError(resized, spec, 'unknown')
     throw rbdError('backend-failed', `rbd did not grow ${spec}, and did not say why (${resized.stderr.trim()}).`, {
       outcome: 'unchanged',
       remedy:
@@ -150,6 +152,16 @@ export function commandClient(cluster: RbdCluster, now: () => number = () => per
   return { scope, read, grow, snapshots }
 }
 
+/** @param outcome what the command before it has left behind, as far as that can be known without this look */
+function remeasured(info: ExecResult, spec: string, outcome: Outcome): Bytes {
+  try {
+    if (!info.ok) throw commandError(info, spec, outcome)
+    return sizeIn(info, spec)
+  } catch (error) {
+    throw error instanceof VolumeExpansionError ? error.with({ outcome }) : error
+  }
+}
+
 /** Without the status it is not known who has the image, nor whether it is being migrated: then it was not read. */
 function factsOf(info: ExecResult, status: ExecResult, spec: string): ImageFacts | Error {
   if (status.exitCode !== 0) return commandError(status, spec, 'unchanged')
@@ -168,5 +180,7 @@ function neverRan(argv: readonly string[]): ExecResult {
 function ofTheVolume(thrown: unknown, outcome: Outcome): VolumeExpansionError {
   const remedy = 'Check that the host which asks the cluster can be reached and used.'
   const error = asExpansionError(thrown, { layer: 'volume', outcome, remedy })
-  return error.with({ layer: 'volume', provider: providerName, remedy: error.remedy ?? remedy })
+  // A connection that is lost leaves nothing unknown when nothing was to be changed.
+  const left = outcome === 'unchanged' ? { outcome } : {}
+  return error.with({ layer: 'volume', provider: providerName, remedy: error.remedy ?? remedy, ...left })
 }

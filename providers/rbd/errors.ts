@@ -80,7 +80,8 @@ const meanings: Readonly<Record<number, Meaning>> = {
   },
 }
 
-const timedOut = 110
+/** Exit code of a command whose cluster did not answer in time. */
+export const timedOut = 110
 
 /**
  * What a command of Ceph that did not succeed means.

@@ -82,6 +82,18 @@ export function heketiClient(options: HeketiOptions): HeketiClient {
     return `${content}.${createHmac('sha256', secret).update(content).digest('base64url')}`
   }
 
+  async function entry(path: string, signal: AbortSignal | undefined): Promise<QueueAnswer> {
+    const answer = await send('GET', path, signal)
+    // Where the redirect leads is read with a token of its own, so it is not followed here.
+    if (answer.status === 303 || answer.status === 204) return { status: 'done' }
+    if (answer.status === 200 && answer.headers['x-pending'] === 'true') return { status: 'pending' }
+    if (answer.status === 404) return { status: 'gone' }
+    if (answer.status === 500) return { status: 'failed', reason: answer.text.trim() }
+    // Without the mark of its queue, 200 is not Heketi's.
+    if (answer.status === 200) throw heketiError(503, answer.text, 'unchanged', undefined)
+    throw refusal(answer, 'unchanged')
+  }
+
   return {
     scope: `${base.origin}${prefix}#${user}`,
     async volume(kind, id, signal) {
@@ -99,16 +111,18 @@ export function heketiClient(options: HeketiOptions): HeketiClient {
         // Only the path is used: the token is never sent to another server.
         if (/^\/(?:[\w.-]+\/)*queue\/[\w-]+$/.test(pathname)) return pathname.slice(prefix.length)
       }
-      throw refusal(answer, /^Failed to allocate/.test(answer.text) || answer.status < 500 ? 'unchanged' : 'unknown')
+      // A page of something in between may say 200 to what Heketi has accepted.
+      const isRefusal = /^Failed to allocate/.test(answer.text) || (answer.status >= 400 && answer.status < 500)
+      throw refusal(answer, isRefusal ? 'unchanged' : 'unknown')
     },
     async queue(path, signal) {
-      const answer = await send('GET', path, signal)
-      // Where the redirect leads is read with a token of its own, so it is not followed here.
-      if (answer.status === 303 || answer.status === 204) return { status: 'done' }
-      if (answer.status === 200) return { status: answer.headers['x-pending'] === 'true' ? 'pending' : 'done' }
-      if (answer.status === 404) return { status: 'gone' }
-      if (answer.status === 500) return { status: 'failed', reason: answer.text.trim() }
-      throw refusal(answer, 'unchanged')
+      const first = await entry(path, signal)
+      if (first.status !== 'failed') return first
+      // Heketi gives an answer once. Who says the same again is something in between, which knows nothing of the operation.
+      const again = await entry(path, signal)
+      if (again.status === 'gone') return first
+      if (again.status !== 'failed') return again
+      throw heketiError(503, again.reason, 'unchanged', undefined)
     },
     async inFlight(signal) {
       const answer = await send('GET', '/operations', signal)

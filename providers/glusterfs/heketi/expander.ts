@@ -94,12 +94,20 @@ export function heketiExpander(client: HeketiClient, kind: HeketiKind): VolumeEx
       return {
         ...base,
         phase: 'failed',
+        // It is the last growth that failed, and not the volume.
+        repeatable: true,
         native: 'expand failed',
         findings: [...findings, failedFinding(settled.failed)],
       }
     })()
     seen.set(state, volume)
     return state
+  }
+
+  /** How many operations run that this process has not asked for, as far as Heketi tells. */
+  async function strangers(signal: AbortSignal | undefined): Promise<number> {
+    const own = [...pendings].filter(([key, { queue }]) => key.startsWith(`${scope}/`) && queue !== undefined)
+    return ((await client.inFlight(signal)) ?? 0) - own.length
   }
 
   async function grow(id: string, size: Bytes, signal: AbortSignal | undefined): Promise<void> {
@@ -113,6 +121,7 @@ export function heketiExpander(client: HeketiClient, kind: HeketiKind): VolumeEx
     }
     const { size: from } = await client.volume(kind, id, signal)
     if (from >= to) return
+    if (isFile && (await strangers(signal)) > 0) throw busy(id)
     if (signal?.aborted) throw abortedError(signal, 'volume', 'unchanged').with({ provider: providerName })
     try {
       pendings.set(keyOf(id), { to, queue: await client.expand(kind, id, from, to, signal) })
@@ -152,6 +161,18 @@ export function heketiExpander(client: HeketiClient, kind: HeketiKind): VolumeEx
     identify: (_ref, state) => (isFile ? mountHints(state, seen.get(state)) : deviceHints(state, seen.get(state))),
     fromPersistentVolume: (persistentVolume) => (isFile ? idIn(persistentVolume) : undefined),
   }
+}
+
+/**
+ * A file volume is told what to add, and shows its old size until that is done: what a process has asked for that died since would be added once more. Heketi tells how many
+ * operations run, and not of which volumes.
+ */
+function busy(id: string): VolumeExpansionError {
+  const message = `Heketi has operations under way, one of which may be a growth of ${id} that was asked for before.`
+  return failure('conflicting-change', message, 'unchanged', {
+    ...{ retryable: true, retryAfter: 10_000 },
+    remedy: 'Wait until they have ended (heketi-cli server operations info), and run this again.',
+  })
 }
 
 const entries: ReadonlySet<string> = new Set(['not-found', 'invalid-reference'])

@@ -82,18 +82,24 @@ function awaited(
 ): Promise<VolumeState> {
   const { handle, managed } = backend
   let shown = ''
+  let grown = false
   return managed.follow(({ read, ...rhythm }) =>
     pollUntil<VolumeState>({
       what: `${handle.expander.name} ${what} for ${handle.identity.label}`,
       layer: 'volume',
       provider: handle.expander.name,
-      read,
+      // A look changes nothing; but a growth goes on all the same when it fails.
+      read: (signal) =>
+        read(signal).catch((error: VolumeExpansionError) => {
+          throw error.outcome === 'unchanged' ? error.with({ outcome: grown ? 'changed' : 'unknown' }) : error
+        }),
       judge(state) {
         if (state.phase === 'failed' || state.phase === 'unusable') throw failed(backend, state)
         return isDone(state) ? 'done' : 'waiting'
       },
       onState(state) {
         const { native, size: now, progress } = state
+        grown ||= now > backend.state.size
         // A fleet that looks for minutes would keep thousands of events that say the same.
         const news = `${native} ${now} ${progress}`
         if (news === shown) return
@@ -115,7 +121,8 @@ function failed({ handle, state: before }: BackendObservation, state: VolumeStat
     `${handle.expander.name} reports ${state.native} for ${handle.identity.label}. ${reason}`.trim(),
     {
       ...{ layer: 'volume', provider: handle.expander.name },
-      outcome: state.size > before.size ? 'changed' : 'unchanged',
+      // What has failed has ended; of any other state nobody can say what becomes of the growth in it.
+      outcome: state.size > before.size ? 'changed' : state.phase === 'failed' ? 'unchanged' : 'unknown',
       remedy:
         state.findings?.find(({ remedy }) => remedy !== undefined)?.remedy ??
         'See what the backend says about the volume, and bring it back to a usable state.',
