@@ -77,3 +77,14 @@ export function faultOf({ family }: Pick<Subject, 'family'>, device: string): st
   const { code, said } = family === 'ext' ? attempt('e2fsck', '-f', '-n', device) : attempt('xfs_repair', '-n', device)
   return code === 0 ? undefined : `${family === 'ext' ? 'e2fsck -fn' : 'xfs_repair -n'} ended with ${code}: ${said}`
 }
+
+/** Bytes of an unmounted filesystem, by its superblock. */
+export function sizeOnDisk({ family }: Pick<Subject, 'family'>, device: string): bigint {
+  const bytes = Buffer.alloc(4096)
+  const fd = fs.openSync(device, 'r')
+  fs.readSync(fd, bytes, 0, bytes.length, 0)
+  fs.closeSync(fd)
+  // The ext superblock begins at 1024; the filesystems here are small enough for the lower half of the count.
+  if (family === 'ext') return BigInt(bytes.readUInt32LE(1024 + 4)) << BigInt(10 + bytes.readUInt32LE(1024 + 24))
+  return bytes.readBigUInt64BE(8) * BigInt(bytes.readUInt32BE(4))
+}

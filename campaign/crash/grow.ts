@@ -12,12 +12,12 @@ function tell(line: object): void {
   process.stdout.write(`${JSON.stringify(jsonSafe(line))}\n`)
 }
 
-let calls = 0
+const made = new Map<string, number>()
 const around: Around = async (call, make) => {
-  const at = calls
-  calls += 1
-  tell({ type: 'call', at, call })
-  if (at !== dies?.at) return make()
+  const nth = (made.get(call) ?? 0) + 1
+  made.set(call, nth)
+  tell({ type: 'call', call, nth })
+  if (call !== dies?.call || nth !== dies.nth) return make()
   if (dies.after) await make()
   process.kill(process.pid, 'SIGKILL')
   await sleep(60_000)

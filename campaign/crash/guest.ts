@@ -4,6 +4,7 @@ import { release, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { attempt } from '../../test/real/support/commands.ts'
 import { type KillResult, kills } from './kills.ts'
+import { type PowerResult, powerCuts } from './power.ts'
 import type { Results, Spec } from './spec.ts'
 import { subjects } from './subjects.ts'
 
@@ -18,10 +19,11 @@ function place(name: string): string {
   return path
 }
 
-const results: { kills: KillResult[] } & Omit<Results, 'kills'> = {
+const results: { kills: KillResult[]; power: PowerResult[] } & Omit<Results, 'kills' | 'power'> = {
   kernel: release(),
   tools: [attempt('e2fsck', '-V').said.split('\n')[0] ?? '', attempt('xfs_repair', '-V').said],
   kills: [],
+  power: [],
 }
 const save = (): void => writeFileSync(spec.output, JSON.stringify(results))
 for (const subject of chosen) {
@@ -30,6 +32,17 @@ for (const subject of chosen) {
       await kills({
         ...{ subject, say, program: spec.grow, seed: spec.seed + subjects.indexOf(subject) },
         ...{ perBoundary: spec.kills, atRandom: spec.kills, directory: place(`kills-${subject.name}`) },
+      }),
+    )
+    save()
+  }
+}
+for (const subject of chosen) {
+  if (spec.states > 0) {
+    results.power.push(
+      await powerCuts({
+        ...{ subject, say, seed: spec.seed + subjects.indexOf(subject) },
+        ...{ states: spec.states, directory: place(`power-${subject.name}`) },
       }),
     )
     save()

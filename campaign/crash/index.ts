@@ -20,6 +20,10 @@ export const campaign: Campaign = async (argv) => {
       on: { type: 'string', default: 'ext3,ext4,xfs,stack' },
     },
   })
+  const interruption = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => interruption.abort(new Error(`Ended by ${signal}.`)))
+  }
   const directory = await mkdtemp(join(tmpdir(), 'crash-campaign-'))
   try {
     const programs = await buildPrograms(directory)
@@ -27,6 +31,7 @@ export const campaign: Campaign = async (argv) => {
       seed: Number(values.seed),
       subjects: values.on.split(',') as SubjectName[],
       kills: Number(values.kills ?? 20),
+      states: Number(values.states ?? 130),
       grow: programs.grow,
       output: join(directory, 'results.json'),
     }
@@ -37,11 +42,12 @@ export const campaign: Campaign = async (argv) => {
       timeout: 4 * 3_600_000,
       stdout: process.stdout,
       stderr: process.stderr,
+      signal: interruption.signal,
     })
     const results: Results = JSON.parse(await readFile(spec.output, 'utf8'))
     console.log(JSON.stringify(results, undefined, 1))
     if (values.results !== undefined) await copyFile(spec.output, values.results)
-    return exitCode === 0 && results.kills.every(({ failures }) => failures.length === 0)
+    return exitCode === 0 && [...results.kills, ...results.power].every(({ failures }) => failures.length === 0)
   } finally {
     await rm(directory, { recursive: true })
   }

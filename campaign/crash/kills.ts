@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { seededRandom } from '../../src/testing/index.ts'
 import { attempt } from '../../test/real/support/commands.ts'
 import { Image } from './disk.ts'
-import { Library } from './library.ts'
+import { type Boundary, Library } from './library.ts'
 import type { Subject, SubjectName } from './subjects.ts'
 import { completed, World } from './world.ts'
 
@@ -37,7 +37,7 @@ export interface KillResult {
 
 /** When the library dies. */
 type Death =
-  | { readonly at: number; readonly after: boolean }
+  | Boundary
   /** The share of an undisturbed growth that it lives. */
   | { readonly share: number; readonly tools: boolean }
 
@@ -53,15 +53,15 @@ export async function kills(options: KillOptions): Promise<KillResult> {
   const began = performance.now()
   const campaign = new Killing(options)
   try {
-    const { calls } = await campaign.rehearse()
-    say(`${subject.name}: an undisturbed growth makes these calls: ${calls.join(', ')}`)
+    const met = await campaign.rehearse()
+    say(`${subject.name}: an undisturbed growth makes these calls: ${met.map(({ call }) => call).join(', ')}`)
     const boundaries: { at: string; kills: number }[] = []
-    const last = { name: 'after the last', death: { at: calls.length - 1, after: true } }
-    const before = calls.map((call, at) => ({ name: `before ${at + 1}, ${call}`, death: { at, after: false } }))
-    for (const { name, death } of [...before, last]) {
+    const changes = met.filter(({ call }) => call !== 'look').slice(-1)
+    for (const death of [...met, ...changes.map((change) => ({ ...change, after: true }))]) {
+      const at = `${death.after ? 'after' : 'before'} ${death.call}${death.nth > 1 ? ` (${death.nth})` : ''}`
       const count = await campaign.times(perBoundary, () => death)
-      boundaries.push({ at: name, kills: count })
-      say(`${subject.name}: killed ${count} times ${name}`)
+      boundaries.push({ at, kills: count })
+      say(`${subject.name}: killed ${count} times ${at}`)
     }
     const alone = await campaign.times(atRandom, (random) => ({ share: random(), tools: false }))
     const withTools = await campaign.times(atRandom, (random) => ({ share: random(), tools: true }))
@@ -92,16 +92,18 @@ class Killing {
   }
 
   /** Two growths that nobody disturbs. */
-  async rehearse(): Promise<{ readonly calls: readonly string[] }> {
+  async rehearse(): Promise<readonly Boundary[]> {
     const durations: number[] = []
-    let calls: readonly string[] = []
+    const met: Boundary[] = []
     for (let count = 0; count < 2; count += 1) {
       const { library, milliseconds } = await this.#trial(undefined)
       durations.push(milliseconds)
-      calls = library.calls
+      // How often it looks depends on how soon it sees what it has done.
+      const seen = library.boundaries.filter(({ call, nth }) => call !== 'look' || nth === 1)
+      met.push(...seen.filter((one) => !met.some(({ call, nth }) => call === one.call && nth === one.nth)))
     }
     this.#growth = Math.max(...durations)
-    return { calls }
+    return met
   }
 
   /** @returns how often it really died; growths that were over before are made up for */
@@ -128,7 +130,7 @@ class Killing {
       image: image.path,
       to: `${to}`,
       ...(key === undefined ? {} : { luksKey: key }),
-      ...(death !== undefined && 'at' in death ? { dies: death } : {}),
+      ...(death !== undefined && 'call' in death ? { dies: death } : {}),
     })
     await library.begun()
     const began = performance.now()
@@ -159,7 +161,17 @@ class Killing {
       for (const name of killed) this.tools[name] = (this.tools[name] ?? 0) + 1
     }
     if (problems.length > 0) {
-      const about = { seed, trial, to: `${to}`, ...death, calls: library.calls, begun, done, grown, killed }
+      const about = {
+        seed,
+        trial,
+        to: `${to}`,
+        ...death,
+        calls: library.boundaries.map(({ call }) => call),
+        begun,
+        done,
+        grown,
+        killed,
+      }
       this.failures.push(`${subject.name} ${JSON.stringify(about)}: ${problems.join('; ')}`)
       this.#options.say(this.failures.at(-1) ?? '')
     }
@@ -179,7 +191,8 @@ class Killing {
   }
 
   async end(): Promise<void> {
-    await this.#world?.end()
+    await this.#world?.leave()
+    this.#world?.image.remove()
     this.#world = undefined
   }
 }

@@ -9,15 +9,22 @@ export interface GrowRequest {
   /** Bytes, as a decimal string. */
   readonly to: string
   readonly luksKey?: string
-  /** The call at which it dies, counted from 0, before it is made or after; left out: it lives until somebody kills it. */
-  readonly dies?: { readonly at: number; readonly after: boolean }
+  /** Left out: it lives until somebody kills it. */
+  readonly dies?: Boundary
+}
+
+/** A call by which the library looks at the world or changes it, the how manieth of its name, and whether before it or after it. */
+export interface Boundary {
+  readonly call: string
+  readonly nth: number
+  readonly after: boolean
 }
 
 /** A line that it has written. */
 export interface Told {
   readonly type: string
-  readonly at?: number
   readonly call?: string
+  readonly nth?: number
   readonly action?: { readonly layer: string }
   readonly error?: { readonly code: string; readonly outcome: string; readonly message: string }
 }
@@ -39,8 +46,11 @@ export class Library {
     this.#ended = once(this.#child, 'close')
   }
 
-  get calls(): readonly string[] {
-    return this.told.flatMap(({ call }) => (call === undefined ? [] : [call]))
+  /** The boundaries that it has come to, each before a call. */
+  get boundaries(): readonly Boundary[] {
+    return this.told.flatMap(({ call, nth }) =>
+      call === undefined || nth === undefined ? [] : [{ call, nth, after: false }],
+    )
   }
 
   /** Layers of the actions with which this has happened. */

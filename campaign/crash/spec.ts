@@ -1,4 +1,5 @@
 import type { KillResult } from './kills.ts'
+import type { PowerResult } from './power.ts'
 import type { SubjectName } from './subjects.ts'
 
 /** What the guest is to do. */
@@ -7,6 +8,8 @@ export interface Spec {
   readonly subjects: readonly SubjectName[]
   /** For each boundary, and at random moments; 0: none. */
   readonly kills: number
+  /** Replayed for each subject at the least; 0: none. */
+  readonly states: number
   /** The program that grows and is killed. */
   readonly grow: string
   /** Where the results go. */
@@ -17,4 +20,5 @@ export interface Results {
   readonly kernel: string
   readonly tools: readonly string[]
   readonly kills: readonly KillResult[]
+  readonly power: readonly PowerResult[]
 }

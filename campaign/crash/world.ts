@@ -35,12 +35,6 @@ export class World {
     return this.#device
   }
 
-  request(to: bigint): ExpandRequest {
-    const { luksKey } = this.subject
-    const key = luksKey === undefined ? {} : { luksKey }
-    return { volume: file().volume(this.image.path), host: localHost(), to: `${to}`, ...key }
-  }
-
   /** Unmounts and mounts it. @returns what is wrong with the filesystem or is missing from it */
   async examine(): Promise<readonly string[]> {
     await unmount(this.#mountPoint)
@@ -49,12 +43,17 @@ export class World {
     return [...(fault === undefined ? [] : [fault]), ...this.belongings.missing(this.#mountPoint)]
   }
 
-  async end(): Promise<void> {
+  /** Leaves the disk as a machine that is shut down does. */
+  async leave(): Promise<void> {
     await unmount(this.#mountPoint)
     await this.subject.deactivate()
     await this.image.detach()
-    this.image.remove()
   }
+}
+
+export function requestOn({ luksKey }: Subject, image: Image, to: bigint): ExpandRequest {
+  const key = luksKey === undefined ? {} : { luksKey }
+  return { volume: file().volume(image.path), host: localHost(), to: `${to}`, ...key }
 }
 
 /** A run that ended well, or why it did not. */
@@ -85,13 +84,13 @@ export function deviations(report: Report, { subject }: { readonly subject: Subj
 
 /** Runs it to its end as somebody would after a crash. @returns the layers that were grown, and what was not as planned */
 export async function completed(
-  world: Pick<World, 'subject' | 'request'>,
+  world: Pick<World, 'subject' | 'image'>,
   to: bigint,
 ): Promise<{ readonly grown: readonly string[]; readonly wrong: readonly string[] }> {
-  const report = await endingOf(world.request(to))
+  const report = await endingOf(requestOn(world.subject, world.image, to))
   if (report instanceof VolumeExpansionError) return { grown: [], wrong: [`the next run ended with ${told(report)}`] }
   const grown = report.actions.map(({ layer }) => layer)
-  const again = await endingOf(world.request(to))
+  const again = await endingOf(requestOn(world.subject, world.image, to))
   const repeated =
     again instanceof VolumeExpansionError
       ? [`the run after it ended with ${told(again)}`]
