@@ -48,7 +48,7 @@ const layersOf = (subject: Subject): readonly string[] =>
     : ['device', 'filesystem', 'volume']
 
 /** Kills the library over and over while it grows a disk in use, and runs it again each time. */
-export async function kills(options: KillOptions): Promise<KillResult> {
+export async function killing(options: KillOptions): Promise<KillResult> {
   const { subject, seed, perBoundary, atRandom, say } = options
   const began = performance.now()
   const campaign = new Killing(options)

@@ -1,3 +1,4 @@
+import type { IoErrorResult } from './io-errors.ts'
 import type { KillResult } from './kills.ts'
 import type { PowerResult } from './power.ts'
 import type { SubjectName } from './subjects.ts'
@@ -10,6 +11,8 @@ export interface Spec {
   readonly kills: number
   /** Replayed for each subject at the least; 0: none. */
   readonly states: number
+  /** For each fault of the disk; 0: none. */
+  readonly errors: number
   /** The program that grows and is killed. */
   readonly grow: string
   /** Where the results go. */
@@ -21,4 +24,5 @@ export interface Results {
   readonly tools: readonly string[]
   readonly kills: readonly KillResult[]
   readonly power: readonly PowerResult[]
+  readonly errors: readonly IoErrorResult[]
 }
