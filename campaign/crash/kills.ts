@@ -12,7 +12,7 @@ export interface KillOptions {
   readonly seed: number
   /** Before each call that the library makes, and after the last. */
   readonly perBoundary: number
-  /** At moments within the growth: so often the library alone, and as often with the tools that it has started. */
+  /** At moments within the growth: so often the library alone, and as often with the tools that it has started, while they work. */
   readonly atRandom: number
   /** On tmpfs. */
   readonly directory: string
@@ -38,8 +38,10 @@ export interface KillResult {
 /** When the library dies. */
 type Death =
   | Boundary
-  /** The share of an undisturbed growth that it lives. */
-  | { readonly share: number; readonly tools: boolean }
+  /** Alone, after a share of what an undisturbed growth takes. */
+  | { readonly share: number }
+  /** With the tools that it has started, after a share of what such a call takes. */
+  | { readonly share: number; readonly within: string }
 
 const step = 16n * 2n ** 20n
 const layersOf = (subject: Subject): readonly string[] =>
@@ -63,8 +65,12 @@ export async function killing(options: KillOptions): Promise<KillResult> {
       boundaries.push({ at, kills: count })
       say(`${subject.name}: killed ${count} times ${at}`)
     }
-    const alone = await campaign.times(atRandom, (random) => ({ share: random(), tools: false }))
-    const withTools = await campaign.times(atRandom, (random) => ({ share: random(), tools: true }))
+    const alone = await campaign.times(atRandom, (random) => ({ share: random() }))
+    const working = met.filter(({ call }) => call !== 'look' && !call.endsWith('the volume')).map(({ call }) => call)
+    const withTools = await campaign.times(atRandom, (random) => ({
+      share: random(),
+      within: working[Math.floor(random() * working.length)] ?? '',
+    }))
     say(`${subject.name}: killed ${alone} times at random moments, and ${withTools} times with its tools`)
     const { failures, tools, left } = campaign
     const seconds = Math.round((performance.now() - began) / 1000)
@@ -85,6 +91,8 @@ class Killing {
   #trials = 0
   /** Milliseconds from the first action to the end of an undisturbed growth. */
   #growth = 0
+  /** Milliseconds of its calls. */
+  readonly #calls = new Map<string, number>()
 
   constructor(options: KillOptions) {
     this.#options = options
@@ -100,6 +108,7 @@ class Killing {
       durations.push(milliseconds)
       // How often it looks depends on how soon it sees what it has done.
       const seen = library.boundaries.filter(({ call, nth }) => call !== 'look' || nth === 1)
+      for (const { call } of seen) this.#calls.set(call, Math.max(this.#calls.get(call) ?? 0, library.lasting(call)))
       met.push(...seen.filter((one) => !met.some(({ call, nth }) => call === one.call && nth === one.nth)))
     }
     this.#growth = Math.max(...durations)
@@ -136,8 +145,11 @@ class Killing {
     const began = performance.now()
     let killed: readonly string[] = []
     if (death !== undefined && 'share' in death) {
-      await sleep(death.share * this.#growth)
-      killed = library.kill(death.tools)
+      const within = 'within' in death ? death.within : undefined
+      if (within !== undefined) await library.makes(within)
+      const whole = within === undefined ? this.#growth : (this.#calls.get(within) ?? 0)
+      await sleep(death.share * whole)
+      killed = library.kill(within !== undefined)
     }
     const died = await library.end()
     const milliseconds = performance.now() - began

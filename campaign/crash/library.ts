@@ -23,6 +23,8 @@ export interface Boundary {
 /** A line that it has written. */
 export interface Told {
   readonly type: string
+  /** When it came, in milliseconds. */
+  readonly heard: number
   readonly call?: string
   readonly nth?: number
   readonly action?: { readonly layer: string }
@@ -41,7 +43,8 @@ export class Library {
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       const lines = `${this.#said}${text}`.split('\n')
       this.#said = lines.pop() ?? ''
-      this.told.push(...lines.map((line): Told => JSON.parse(line)))
+      const heard = performance.now()
+      this.told.push(...lines.map((line): Told => ({ ...JSON.parse(line), heard })))
     })
     this.#ended = once(this.#child, 'close')
   }
@@ -60,12 +63,24 @@ export class Library {
 
   /** Waits until an action has begun, or until the process has ended. */
   async begun(): Promise<void> {
-    await until(
-      'the first action',
-      () =>
-        this.#child.exitCode !== null || this.#child.signalCode !== null || this.layers('action-started').length > 0,
-      300,
-    )
+    await this.#seen(({ type }) => type === 'action-started')
+  }
+
+  /** Waits until it makes such a call for the first time, or until the process has ended. */
+  async makes(call: string): Promise<void> {
+    await this.#seen((told) => told.call === call)
+  }
+
+  async #seen(one: (told: Told) => boolean): Promise<void> {
+    const isOver = (): boolean => this.#child.exitCode !== null || this.#child.signalCode !== null
+    await until('a line of the library', () => isOver() || this.told.some(one), 300)
+  }
+
+  /** Milliseconds from a call to whatever was heard after it. */
+  lasting(call: string): number {
+    const at = this.told.findIndex((told) => told.call === call)
+    const [made, next] = [this.told[at], this.told[at + 1]]
+    return made === undefined || next === undefined ? 0 : next.heard - made.heard
   }
 
   /** Resolves when it has ended. @returns whether it was killed */

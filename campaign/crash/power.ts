@@ -12,8 +12,10 @@ import { type LoggedWrite, type PowerState, parseWriteLog, powerStates } from '.
 export interface PowerOptions {
   readonly subject: Subject
   readonly seed: number
-  /** So many are replayed at the least; recordings are replayed as a whole. */
+  /** So many are replayed at the least. */
   readonly states: number
+  /** Of one recording at the most; left out: all of them. */
+  readonly ofRecording?: number
   /** On tmpfs. */
   readonly directory: string
   readonly say: (line: string) => void
@@ -55,7 +57,7 @@ export async function powerCuts(options: PowerOptions): Promise<PowerResult> {
     const recording = await record(options, subject.from + 16n * MiB * BigInt(4 + Math.floor(random() * 20)))
     recordings += 1
     entries += recording.end
-    const all = powerStates(recording.writes, recording.end, random)
+    const all = evenly(powerStates(recording.writes, recording.end, random), options.ofRecording)
     say(`${subject.name}: recorded ${recording.end} entries, ${all.length} states to replay`)
     const replay = new Replay(recording, options.directory)
     for (const [index, state] of all.entries()) {
@@ -82,6 +84,14 @@ export async function powerCuts(options: PowerOptions): Promise<PowerResult> {
   }
   const seconds = Math.round((performance.now() - began) / 1000)
   return { subject: subject.name, seed, recordings, entries, states, sizes, oldAfterReport, failures, seconds }
+}
+
+/** Some of them, from the first to the last. */
+function evenly<Item>(items: readonly Item[], most: number = items.length): readonly Item[] {
+  if (items.length <= most) return items
+  return Array.from({ length: most }, (_, index) => Math.floor((index * items.length) / most)).flatMap((at) =>
+    items.slice(at, at + 1),
+  )
 }
 
 interface Recording {
