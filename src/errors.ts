@@ -20,6 +20,7 @@ export const failureCodes = {
   'stale-plan': 'The world no longer fits the approved plan: an identity or a size is another one.',
   'verification-failed': 'An action ended, but measuring the layer again did not show what it should have done.',
   'tool-failed': 'A tool ended with a failure that has no code of its own.',
+  'io-error': 'The device could not be read or written: the machine reports I/O errors.',
   'tool-running': 'Another tool holds the disk, and did not end before the deadline.',
   'host-unreachable': 'The host does not answer, or the connection to it was lost.',
   'backend-unreachable': 'The backend does not answer, or answers with a failure of its own.',

@@ -107,18 +107,20 @@ async function judge(
   const snapshot = (await observeAgain(stack, services)) ?? first
   const size = snapshot === undefined ? undefined : measuredIn(snapshot, payload)
   if (snapshot !== undefined && size !== undefined && size >= growth.after) return { snapshot, size }
-  throw failure(payload, stack, failed ?? executed.at(-1), snapshot, size).with(
-    size === undefined ? { layer: state.kind } : { layer: state.kind, outcome: outcomeOf(state, size, failed) },
-  )
+  throw failure(payload, stack, failed ?? executed.at(-1), snapshot, size).with({
+    layer: state.kind,
+    outcome: outcomeOf(state, size, failed),
+  })
 }
 
-/** Only a tool that ended, said that it failed, and left the size as it was is known to have changed nothing. */
+/** Only a tool that did not begin, or that ended, said that it failed, and left the size as it was, is known to have changed nothing. */
 function outcomeOf(
   state: LayerState,
-  size: Bytes,
+  size: Bytes | undefined,
   failed: ExecResult | undefined,
 ): 'unchanged' | 'changed' | 'unknown' {
   if (failed?.ended === 'running') return 'unknown'
+  if (size === undefined) return failed?.ended === 'missing' || failed?.ended === 'refused' ? 'unchanged' : 'unknown'
   if (size !== state.size) return 'changed'
   return failed === undefined ? 'unknown' : 'unchanged'
 }

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { defineStep, type ExpansionEvent, type Host, VolumeExpansionError } from '../../src/index.ts'
 import { GiB } from '../../src/size.ts'
 import { scene } from './expansion.ts'
@@ -284,6 +284,19 @@ describe('bad days', () => {
     const error = await failureOf(nodeOnly.run({ host: node.host, path: '/data', to: 'fill', clock }))
     expect(error).toMatchObject({ code: 'tool-failed', outcome: 'unchanged' })
     expect(error.message).toContain('bad thing')
+  })
+
+  test('where the size cannot be read after a failure, nobody knows whether something was changed', async () => {
+    const { nodeOnly, node, clock } = scene()
+    node.device = 20n * GiB
+    node.onGrow = () => {
+      node.tornReads = 100
+      return { ok: false, exitCode: 1, stderr: 'Input/output error' }
+    }
+    const said = new VolumeExpansionError('io-error', 'bad disk', { layer: 'filesystem', outcome: 'unchanged' })
+    vi.spyOn(node.resizer, 'diagnose').mockReturnValue(said)
+    const error = await failureOf(nodeOnly.run({ host: node.host, path: '/data', to: 'fill', clock }))
+    expect(error).toMatchObject({ code: 'io-error', outcome: 'unknown' })
   })
 
   test('a tool that outlives its deadline has an unknown outcome', async () => {

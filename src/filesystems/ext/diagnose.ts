@@ -63,7 +63,8 @@ function checkCause(failure: Failure): Cause | undefined {
 }
 
 function busyCause({ text, before }: Failure): Cause | undefined {
-  if (!/Device or resource busy|is in use|is mounted|EBUSY/.test(text)) return undefined
+  // resize2fs says of every filesystem that it grows online that it "is mounted on" something.
+  if (!/Device or resource busy|is in use|is mounted(?! on )|EBUSY/.test(text)) return undefined
   return {
     code: 'in-use',
     message: `${before.path} is in use by something else: it could not be opened exclusively. Nothing says that its filesystem is damaged.`,
@@ -94,6 +95,9 @@ function resizeCause(failure: Failure): Cause | undefined {
   const busy = busyCause(failure)
   if (busy !== undefined) return busy
   const rows: readonly (readonly [RegExp, () => Cause])[] = [
+    [/Input\/output error/, () => inputOutput(before, 'be read or written')],
+    // The kernel's answer when it cannot read the block that is to be the last (fs/ext4/resize.c, ext4_resize_fs).
+    [/No space left on device While checking for on-line/, () => inputOutput(before, 'be read up to its end')],
     [/Read-only file system/, () => readOnly(before)],
     [
       /too large to be expressed in 32 bits|too many block group descriptors|inodes \(\d+\) must be less/,
@@ -138,6 +142,15 @@ function denied(before: DeviceSnapshot, snapshot: StorageSnapshot): Cause {
     code: 'permission-denied',
     message: `The growth of the filesystem on ${before.path} was not permitted${missing}.`,
     remedy: 'Run this as root on the host itself, or give the container or service the capability.',
+  }
+}
+
+function inputOutput({ path }: DeviceSnapshot, what: string): Cause {
+  return {
+    code: 'io-error',
+    message: `${path} could not ${what} while its filesystem was grown.`,
+    remedy:
+      'Read the kernel log, and mend the device first. Where the kernel has made the filesystem read-only or recorded errors in it, unmount it and run e2fsck -f. Then run this again.',
   }
 }
 

@@ -89,10 +89,20 @@ function causeOf(
       },
     ],
     [
-      /Structure needs cleaning|Input\/output error/,
+      /Input\/output error/,
+      {
+        code: 'io-error',
+        message: `${path} could not be read or written while its filesystem was grown.`,
+        remedy:
+          'Read the kernel log, and mend the device first. Where the kernel has shut the filesystem down, unmount it and mount it again, which replays its log. Then run this again.',
+        outcome: 'unknown',
+      },
+    ],
+    [
+      /Structure needs cleaning/,
       {
         code: 'filesystem-damaged',
-        message: `The kernel found the filesystem on ${path} damaged, or could not read or write it.`,
+        message: `The kernel found the filesystem on ${path} damaged.`,
         remedy: 'Read the kernel log, unmount it and run xfs_repair.',
         outcome: 'unknown',
       },

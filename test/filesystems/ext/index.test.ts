@@ -395,8 +395,17 @@ describe('diagnosis', () => {
     ['resize2fs: Kernel does not support online resizing', 'unsupported-feature'],
     ['resize2fs: /dev/loop0 has unsupported feature(s)', 'unsupported-feature'],
     ['Bad magic number in super-block', 'conflicting-change'],
+    ['resize2fs: Input/output error While checking for on-line resizing support', 'io-error'],
+    ['resize2fs: No space left on device While checking for on-line resizing support', 'io-error'],
   ])('%s', (stderr, code) => {
     expect(diagnose(failed(stderr))).toMatchObject({ code, layer: 'filesystem', outcome: 'unchanged' })
+  })
+
+  test('that a filesystem is mounted, which resize2fs says of each that it grows online, is no cause', () => {
+    const stdout = 'Filesystem at /dev/loop0 is mounted on /data; on-line resizing required\n'
+    const io = failed('resize2fs: Input/output error While checking for on-line resizing support', { stdout })
+    expect(diagnose(io)).toMatchObject({ code: 'io-error' })
+    expect(diagnose(failed('resize2fs: something that nobody knows', { stdout }))).toBeUndefined()
   })
 
   test('one text of resize2fs, three causes', () => {

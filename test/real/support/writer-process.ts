@@ -1,7 +1,7 @@
 // A program with data to lose: appends records of 512 bytes, each with its number and a checksum, and tells of a record only once fsync has returned.
-import { createHash, randomBytes } from 'node:crypto'
 import { fsyncSync, openSync, writeSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
+import { recordOf } from './records.ts'
 
 const fd = openSync(process.argv[2] ?? '', 'wx')
 let ended = false
@@ -10,9 +10,7 @@ process.stdin.on('end', () => {
 })
 process.stdin.resume()
 for (let number = 0; !ended; number += 1) {
-  const record = Buffer.concat([Buffer.alloc(8), randomBytes(472)])
-  record.writeBigUInt64LE(BigInt(number))
-  writeSync(fd, Buffer.concat([record, createHash('sha256').update(record).digest()]))
+  writeSync(fd, recordOf(number))
   fsyncSync(fd)
   process.stdout.write(`${number + 1}\n`)
   await setImmediate()

@@ -1,13 +1,10 @@
 import { spawn } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 import { until } from './commands.ts'
 
-const recordSize = 512
-const sumSize = 32
+export { intactRecords } from './records.ts'
 
 export interface Writer {
   /** Records that are known to be on the disk. */
@@ -39,16 +36,5 @@ export async function startWriter(path: string): Promise<Writer> {
       if (code !== 0) throw new Error(`The writer ended with ${code}.`)
       return confirmed
     },
-  }
-}
-
-/** How many records are in the file from its start, in order and intact. */
-export function intactRecords(path: string): number {
-  const content = readFileSync(path)
-  for (let number = 0; ; number += 1) {
-    const record = content.subarray(number * recordSize, (number + 1) * recordSize)
-    if (record.length < recordSize || record.readBigUInt64LE() !== BigInt(number)) return number
-    const body = record.subarray(0, recordSize - sumSize)
-    if (!createHash('sha256').update(body).digest().equals(record.subarray(body.length))) return number
   }
 }
