@@ -116,17 +116,20 @@ class Fleet {
       running += 1
       void this.#runOne(index).then(ended)
     }
-    const ended = (): void => {
+    const leave = (): void => {
       running -= 1
+      if (running === 0) finish()
+    }
+    const ended = (): void => {
       if (this.#failures >= this.#mostFailures) this.#halted = true
       begin()
-      if (running === 0) finish()
+      leave()
     }
     const [request] = this.#requests
     const clock = (typeof request === 'object' && 'clock' in request ? request.clock : undefined) ?? systemClock
     const lanes = Array.from({ length: Math.min(concurrency, end - first) })
     await inSlices(clock, lanes, begin)
-    ended()
+    leave()
     await finished
   }
 
