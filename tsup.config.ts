@@ -1,15 +1,17 @@
 import { readFileSync } from 'node:fs'
 
-const manifest: { exports: Record<string, { default: string } | string> } = JSON.parse(
+const manifest: { bin: Record<string, string>; exports: Record<string, { default: string } | string> } = JSON.parse(
   readFileSync(new URL('package.json', import.meta.url), 'utf8'),
 )
 
-/** The `exports` of package.json are the one table of entries: `dist/providers/…` is built from `providers/…`, everything else from `src/…`. */
-const entries: [string, string][] = Object.values(manifest.exports).flatMap((target) => {
-  const name = typeof target === 'string' ? undefined : /^\.\/dist\/(.+)\.js$/.exec(target.default)?.[1]
-  if (name === undefined) return []
-  return [[name, name.startsWith('providers/') ? `${name}.ts` : `src/${name}.ts`]]
-})
+/** The `exports` and `bin` of package.json are the one table of entries: `dist/providers/…` is built from `providers/…`, everything else from `src/…`. */
+const entries: [string, string][] = [...Object.values(manifest.exports), ...Object.values(manifest.bin)].flatMap(
+  (target) => {
+    const name = /^\.\/dist\/(.+)\.js$/.exec(typeof target === 'string' ? target : target.default)?.[1]
+    if (name === undefined) return []
+    return [[name, name.startsWith('providers/') ? `${name}.ts` : `src/${name}.ts`]]
+  },
+)
 
 // Not typed by tsup: its declarations do not compile without skipLibCheck.
 const config: Readonly<Record<string, unknown>> = {

@@ -1,4 +1,4 @@
-import { fleetRows, inFlightRows } from './fleet/report.ts'
+import { fleetRows, gceRows, inFlightRows } from './fleet/report.ts'
 import { markdownTable } from './markdown.ts'
 import { markedSsh } from './readme.ts'
 import { type BenchResults, type GrowthSummary, goalsOf, isBusy, kilobytes, type VariantSummary } from './results.ts'
@@ -35,6 +35,7 @@ export function report(results: BenchResults): readonly string[] {
   const { imports, sizes, fleet, ssh } = results
   if (fleet !== undefined) {
     section('Fleets of EBS volumes on an emulated EC2, all at once', textTable(fleetRows(fleet)))
+    section('Fleets of GCE disks on an emulated Compute Engine, all at once', textTable(gceRows(fleet)))
     section('In flight at once, over real connections', textTable(inFlightRows(fleet)))
   }
   if (ssh !== undefined) section('Growth over SSH', [...textTable(sshRows(ssh)), '', ...sshMethods, ssh.client])

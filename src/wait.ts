@@ -1,6 +1,8 @@
+import { onAbort } from './abort.ts'
 import type { Clock, Random } from './clock.ts'
-import { VolumeExpansionError, type Where } from './errors.ts'
+import { abortedError, VolumeExpansionError, type Where } from './errors.ts'
 import { abortableSleep, linkedController, refuseAborted } from './services/abortable.ts'
+import { type Alarm, arm, disarm } from './services/alarms.ts'
 
 /** How often something is looked at while it is waited for. Milliseconds. */
 export interface PollSchedule {
@@ -10,6 +12,24 @@ export interface PollSchedule {
   readonly factor?: number
   /** The longest interval. Left out: 5000. */
   readonly cap?: number
+}
+
+/** Looks that are made for many at once, at times of their own. */
+export interface Rounds<State> {
+  /** Whether there are any at the moment. */
+  isOn(): boolean
+  /** Shows the watcher every look from now on. */
+  join(watcher: RoundWatcher<State>): void
+  leave(watcher: RoundWatcher<State>): void
+}
+
+export interface RoundWatcher<State> {
+  resolve(state: State): void
+  reject(error: VolumeExpansionError): void
+  /** There are no more rounds; it has been left out already. */
+  alone(): void
+  /** The rounds' own. */
+  place: object | undefined
 }
 
 export interface PollOptions<State> {
@@ -28,8 +48,8 @@ export interface PollOptions<State> {
   readonly schedule?: PollSchedule | undefined
   /** Milliseconds before the first look. Left out: none. */
   readonly delay?: number | undefined
-  /** Whether `read` waits for its turn by itself at the moment, so that nothing is slept before it. Left out: never. */
-  readonly paced?: (() => boolean) | undefined
+  /** Looks that many share. Left out: every look is its own. */
+  readonly rounds?: Rounds<State> | undefined
   /** When the waiting ends, as `clock.now()` counts; at least one look is made after it. */
   readonly deadline: number
   /** Milliseconds that the look after the deadline may take, so that a request that never answers cannot hold the run. Left out: 30 000. */
@@ -46,7 +66,8 @@ type Look<State> =
 
 /**
  * Looks until the state is the one that is waited for, and returns that state. The first look is made at once, or after `delay`; the intervals grow, and each is shortened
- * by up to a half at random so that many that began together do not stay together. A failed look's `retryAfter` lengthens the interval. Changes nothing.
+ * by up to a half at random so that many that began together do not stay together. A failed look's `retryAfter` lengthens the interval. While there are `rounds`, what they
+ * show takes the place of own looks. Changes nothing.
  *
  * @throws {VolumeExpansionError} `timeout` with outcome `unknown`, never before a look that began after the deadline; `aborted` with outcome
  * `unknown`; whatever `judge` throws and whatever `read` rejects with that is not retryable
@@ -54,31 +75,127 @@ type Look<State> =
 export async function pollUntil<State>(options: PollOptions<State>): Promise<State> {
   const { clock, random, deadline, signal, layer } = options
   const { first = 100, factor = 1.6, cap = 5000 } = options.schedule ?? {}
-  const isPaced = (): boolean => options.paced?.() === true
   const meaning = { layer, outcome: 'unknown' } as const
   const begun = clock.now()
   let interval = Math.min(first, cap)
-  let seen: { readonly state: State } | undefined
-  let failure: VolumeExpansionError | undefined
+  const sight: Sight<State> = { seen: undefined, failure: undefined }
   let final = begun >= deadline
   const early = Math.min(options.delay ?? 0, deadline - begun)
-  if (early > 0 && !isPaced()) await abortableSleep(clock, early, signal, meaning)
+  if (early > 0 && options.rounds?.isOn() !== true) await abortableSleep(clock, early, signal, meaning)
   for (;;) {
     refuseAborted(signal, meaning)
+    if (!final && options.rounds?.isOn() === true) {
+      const found = await inRounds(options, options.rounds, sight)
+      if (found !== undefined) return found.state
+      final = clock.now() >= deadline
+    }
     const look = await lookOnce(options)
-    failure = look.kind === 'failure' ? look.error : undefined
+    sight.failure = look.kind === 'failure' ? look.error : undefined
     if (look.kind === 'state') {
-      seen = look
+      sight.seen = look
       options.onState?.(look.state)
       if (options.judge(look.state) === 'done') return look.state
     }
-    if (final) throw timeoutError(options, clock.now() - begun, seen, failure)
-    const wanted = Math.max(isPaced() ? 0 : interval * (1 - random() / 2), failure?.retryAfter ?? 0)
+    if (final) throw timeoutError(options, clock.now() - begun, sight)
+    const wanted = Math.max(interval * (1 - random() / 2), sight.failure?.retryAfter ?? 0)
     interval = Math.min(interval * factor, cap)
     const left = Math.max(deadline - clock.now(), 0)
     // Decided here and not by reading the clock again after the sleep: timers may fire a fraction of a millisecond early.
     final = wanted >= left
     await abortableSleep(clock, Math.min(wanted, left), signal, meaning)
+  }
+}
+
+/** The newest of what was seen. */
+interface Sight<State> {
+  seen: { readonly state: State } | undefined
+  failure: VolumeExpansionError | undefined
+}
+
+/** Waits in rounds that many share. Undefined: they, or the time, have ended. */
+function inRounds<State>(
+  options: PollOptions<State>,
+  rounds: Rounds<State>,
+  sight: Sight<State>,
+): Promise<{ readonly state: State } | undefined> {
+  return new Promise((resolve, reject) => new RoundWait(options, rounds, sight, resolve, reject).begin())
+}
+
+/** One object for each that waits, and neither timer nor signal of its own: ten thousand may wait. */
+class RoundWait<State> implements RoundWatcher<State>, Alarm {
+  place: object | undefined = undefined
+  readonly #options: PollOptions<State>
+  readonly #rounds: Rounds<State>
+  readonly #sight: Sight<State>
+  readonly #found: (found: { readonly state: State } | undefined) => void
+  readonly #failed: (reason: unknown) => void
+  #forget: (() => void) | undefined
+
+  constructor(
+    options: PollOptions<State>,
+    rounds: Rounds<State>,
+    sight: Sight<State>,
+    found: (found: { readonly state: State } | undefined) => void,
+    failed: (reason: unknown) => void,
+  ) {
+    this.#options = options
+    this.#rounds = rounds
+    this.#sight = sight
+    this.#found = found
+    this.#failed = failed
+  }
+
+  get at(): number {
+    return this.#options.deadline
+  }
+
+  begin(): void {
+    const { clock, signal, layer } = this.#options
+    this.#rounds.join(this)
+    arm(clock, this)
+    if (signal === undefined) return
+    this.#forget = onAbort(signal, () => {
+      this.#end()
+      this.#failed(abortedError(signal, layer, 'unknown'))
+    })
+  }
+
+  resolve(state: State): void {
+    const found = { state }
+    this.#sight.seen = found
+    this.#sight.failure = undefined
+    try {
+      this.#options.onState?.(state)
+      if (this.#options.judge(state) === 'waiting') return
+    } catch (thrown) {
+      this.#end()
+      this.#failed(thrown)
+      return
+    }
+    this.#end()
+    this.#found(found)
+  }
+
+  reject(error: VolumeExpansionError): void {
+    this.#sight.failure = error
+    if (error.retryable) return
+    this.#end()
+    this.#failed(error)
+  }
+
+  alone(): void {
+    this.#end()
+    this.#found(undefined)
+  }
+
+  ring(): void {
+    this.alone()
+  }
+
+  #end(): void {
+    disarm(this.#options.clock, this)
+    this.#rounds.leave(this)
+    this.#forget?.()
   }
 }
 
@@ -116,8 +233,7 @@ function describe<State>(options: PollOptions<State>, state: State): string {
 function timeoutError<State>(
   options: PollOptions<State>,
   waited: number,
-  seen: { readonly state: State } | undefined,
-  failure: VolumeExpansionError | undefined,
+  { seen, failure }: Sight<State>,
 ): VolumeExpansionError {
   const sight = seen === undefined ? 'nothing was seen' : `last seen: ${describe(options, seen.state)}`
   const trouble = failure === undefined ? '' : `; the last look failed: ${failure.message}`

@@ -14,6 +14,8 @@ export interface GceFleetOptions {
 
 export interface GceFleetResult {
   readonly disks: number
+  /** Milliseconds. */
+  readonly operationTime: number
   readonly calls: ComputeCalls
   readonly callsPerDisk: number
   /** Disks that have the new size, by the emulator. */
@@ -82,7 +84,7 @@ export async function gceFleet({ disks: count, operationTime }: GceFleetOptions)
   http.close()
   await emulator.stop()
   return {
-    ...{ disks: count, calls, grown, callsPerDisk: calls.total / count, mutations: mutations.length },
+    ...{ disks: count, operationTime, calls, grown, callsPerDisk: calls.total / count, mutations: mutations.length },
     failures: results.filter(({ status }) => status === 'rejected').length,
     took: (clock.now() - begun) / 1000,
   }

@@ -1,4 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises'
+import { type GceFleetResult, gceFleet } from './gce.ts'
 import { type InFlight, measureInFlight } from './in-flight.ts'
 import { plot } from './plot.ts'
 import { type FleetResult, growFleet } from './run.ts'
@@ -6,6 +7,7 @@ import { documented, raised } from './settings.ts'
 
 export interface FleetBench {
   readonly fleets: readonly FleetResult[]
+  readonly gce: readonly GceFleetResult[]
   readonly inFlight: readonly InFlight[]
 }
 
@@ -22,7 +24,9 @@ export async function benchFleet(isQuick: boolean): Promise<FleetBench> {
     await mkdir(directory, { recursive: true })
     await writeFile(new URL('fleet-windows.svg', directory), plot(fleets))
   }
+  const gce: GceFleetResult[] = []
+  for (const operationTime of [2000, 10_000]) gce.push(await gceFleet({ disks: isQuick ? 200 : 1000, operationTime }))
   const inFlight: InFlight[] = []
   for (const count of isQuick ? [500] : [1000, 5000, 10_000]) inFlight.push(await measureInFlight(count))
-  return { fleets, inFlight }
+  return { fleets, gce, inFlight }
 }

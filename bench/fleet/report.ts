@@ -2,9 +2,9 @@ import type { Goal } from '../results.ts'
 import type { FleetBench } from './index.ts'
 
 /** What the project promises of a fleet. */
-const fleetLimits = { calls: { 1: 1.2, 2: 1.05 }, bytesEach: 10_000, delayP99: 20 } as const
+const fleetLimits = { calls: { 1: 1.2, 2: 1.05 }, gceCalls: 2.2, bytesEach: 10_000, delayP99: 20 } as const
 
-export function fleetGoals({ fleets, inFlight }: FleetBench): readonly Goal[] {
+export function fleetGoals({ fleets, gce, inFlight }: FleetBench): readonly Goal[] {
   const goals: Goal[] = []
   const add = (what: string, measured: number, most: number, digits: number): void =>
     void goals.push({
@@ -19,6 +19,11 @@ export function fleetGoals({ fleets, inFlight }: FleetBench): readonly Goal[] {
       add(`${name}: calls for each volume`, callsPerVolume, fleetLimits.calls[window], 3)
     if (window === 1 || window === 2) add(`${name}: p99 from ready to reported, s`, latency.p99, window, 2)
     add(`${name}: throttled, the bystander's and ours`, throttled + bystanderThrottled, 0, 0)
+  }
+  for (const { disks, operationTime, callsPerDisk, calls } of gce) {
+    const name = `${disks} GCE disks, ${operationTime / 1000} s each`
+    add(`${name}: calls for each disk`, callsPerDisk, fleetLimits.gceCalls, 3)
+    add(`${name}: throttled`, calls.throttled, 0, 0)
   }
   for (const { count, bytesEach, delayP99 } of inFlight) {
     add(`${count} in flight: bytes for each`, bytesEach, fleetLimits.bytesEach, 0)
@@ -39,6 +44,21 @@ export function fleetRows({ fleets }: FleetBench): readonly (readonly string[])[
     `${result.latency.p50.toFixed(2)} s`,
     `${result.latency.p99.toFixed(2)} s`,
     `${result.duration.toFixed(0)} s`,
+  ])
+  return [head, ...rows]
+}
+
+export function gceRows({ gce }: FleetBench): readonly (readonly string[])[] {
+  const head = ['disks', 'operation', 'calls each', 'changes', 'throttled', 'grown', 'failed', 'in all']
+  const rows = gce.map((result) => [
+    `${result.disks}`,
+    `${result.operationTime / 1000} s`,
+    result.callsPerDisk.toFixed(3),
+    `${result.mutations}`,
+    `${result.calls.throttled}`,
+    `${result.grown}`,
+    `${result.failures}`,
+    `${result.took.toFixed(0)} s`,
   ])
   return [head, ...rows]
 }

@@ -76,8 +76,12 @@ export function ebsExpander(options: EbsExpanderOptions): VolumeExpander<EbsRef,
       refuseAborted(signal)
       if (refs.length === 0) return []
       const references = refs.map(parsed)
-      const ids = new Set(references.flatMap((reference) => (reference instanceof Error ? [] : [reference.id])))
-      const seen = await sights.look([...ids], signal)
+      const ids = [...new Set(references.flatMap((reference) => (reference instanceof Error ? [] : [reference.id])))]
+      const seen = await sights.look(ids, signal).catch((thrown: unknown) => {
+        // The look has changed nothing, and what is under way may go on unseen.
+        const isUnknown = thrown instanceof VolumeExpansionError && sights.isFollowing(ids)
+        throw isUnknown ? thrown.with({ outcome: 'unknown' }) : thrown
+      })
       const now = date()
       return references.map((reference): ReadOutcome => {
         if (reference instanceof Error) return reference

@@ -39,6 +39,11 @@ export class Sights {
     return this.#memory.get(id)?.awaited
   }
 
+  /** Whether a modification of one of them was seen to be under way. */
+  isFollowing(ids: readonly string[]): boolean {
+    return ids.some((id) => isUnderWay(this.#memory.get(id)?.seen?.sight.newest))
+  }
+
   /** From now on the failure of this modification is the volume's. */
   await(id: string, modification: SdkModification | undefined): void {
     const memory = this.#of(id)

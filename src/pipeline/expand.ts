@@ -2,8 +2,10 @@ import { handleOf, type Volume } from '../expander.ts'
 import type { Host } from '../hosts/host.ts'
 import type { LayerState } from '../layers/layer.ts'
 import type { Claim } from './claim.ts'
-import { type ExpansionRun, type Pipeline, pipeline, pipelineOf } from './pipeline.ts'
+import type { ExpansionEvent } from './events.ts'
+import { carryOut, type ExpansionRun, type Pipeline, pipeline, pipelineOf } from './pipeline.ts'
 import type { HowMuch, Plan, RunOptions } from './plan.ts'
+import type { Report } from './report.ts'
 import { checkOptions, checkPath } from './request.ts'
 import { growBackend } from './steps/grow-backend.ts'
 import { growFilesystem } from './steps/grow-filesystem.ts'
@@ -107,6 +109,12 @@ const requests = new WeakMap<Plan, ExpandRequest>()
 export function expand(request: ExpandRequest | Plan): ExpansionRun {
   const checked = checkRequest(approvedRequest(request))
   return chosen(checked, (standard, input) => standard.run(input))
+}
+
+/** One of a fleet: {@link expand}, whose events go to the fleet. @throws {TypeError} at once, when an argument is of the wrong kind */
+export function expandOne(request: ExpandRequest | Plan, emit: (event: ExpansionEvent) => void): Promise<Report> {
+  const checked = checkRequest(approvedRequest(request))
+  return chosen(checked, (standard, input) => carryOut(standard, input, emit))
 }
 
 /** What {@link expand} would do, and everything that was found. Touches nothing. */

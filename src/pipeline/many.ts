@@ -1,7 +1,9 @@
+import { systemClock } from '../clock.ts'
 import { abortedError, asExpansionError, type VolumeExpansionError } from '../errors.ts'
 import { type Json, jsonSafe } from '../json.ts'
+import { inSlices } from '../services/slices.ts'
 import type { ExpansionEvent } from './events.ts'
-import { type ExpandRequest, expand } from './expand.ts'
+import { type ExpandRequest, expandOne } from './expand.ts'
 import type { Plan } from './plan.ts'
 import type { Report } from './report.ts'
 import { Run } from './run.ts'
@@ -65,7 +67,8 @@ function positive(name: string, value: number | undefined, otherwise: number): n
 
 class Fleet {
   readonly #requests: readonly (ExpandRequest | Plan)[]
-  readonly #signal: AbortSignal | undefined
+  // One for all, also when nobody can abort it: each of ten thousand runs would make its own.
+  readonly #signal: AbortSignal
   readonly #mostFailures: number
   readonly #emit: (event: FleetEvent) => void
   readonly #results: FleetResult[]
@@ -79,7 +82,7 @@ class Fleet {
     emit: (event: FleetEvent) => void,
   ) {
     this.#requests = requests
-    this.#signal = signal
+    this.#signal = signal ?? new AbortController().signal
     this.#mostFailures = mostFailures
     this.#emit = emit
     this.#results = requests.map((_request, index) => ({ status: 'not-started', index }))
@@ -90,44 +93,69 @@ class Fleet {
     if (this.#failures > 0 && canary > 0) this.#halted = true
     await this.#runRange(canary, this.#requests.length, concurrency)
     const report = this.#report()
-    if (this.#signal?.aborted === true) {
+    if (this.#signal.aborted) {
       const changed = this.#results.some((result) => result.status === 'succeeded' && result.report.changed)
       throw abortedError(this.#signal, 'pipeline', changed ? 'changed' : 'unknown').with({ report })
     }
     return report
   }
 
+  /** Begins as many as may run at once, and another one whenever one has ended. */
   async #runRange(first: number, end: number, concurrency: number): Promise<void> {
     let next = first
-    const worker = async (): Promise<void> => {
-      while (next < end && !this.#halted && this.#signal?.aborted !== true) {
-        const index = next
-        next += 1
-        await this.#runOne(index)
-        if (this.#failures >= this.#mostFailures) this.#halted = true
-      }
+    // The beginning counts as one, so that the end is not noticed before all have begun.
+    let running = 1
+    let finish = (): void => {}
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve
+    })
+    const begin = (): void => {
+      if (next >= end || this.#halted || this.#signal.aborted) return
+      const index = next
+      next += 1
+      running += 1
+      void this.#runOne(index).then(ended)
     }
-    await Promise.all(Array.from({ length: Math.min(concurrency, end - first) }, worker))
+    const leave = (): void => {
+      running -= 1
+      if (running === 0) finish()
+    }
+    const ended = (): void => {
+      if (this.#failures >= this.#mostFailures) this.#halted = true
+      begin()
+      leave()
+    }
+    const [request] = this.#requests
+    const clock = (typeof request === 'object' && 'clock' in request ? request.clock : undefined) ?? systemClock
+    const lanes = Array.from({ length: Math.min(concurrency, end - first) })
+    await inSlices(clock, lanes, begin)
+    leave()
+    await finished
   }
 
-  async #runOne(index: number): Promise<void> {
-    try {
-      const run = expand(this.#withSignal(index))
-      for await (const event of run) this.#emit({ index, event })
-      this.#results[index] = { status: 'succeeded', index, report: await run }
-    } catch (thrown) {
+  #runOne(index: number): Promise<void> {
+    const succeeded = (report: Report): void => {
+      this.#results[index] = { status: 'succeeded', index, report }
+    }
+    const failed = (thrown: unknown): void => {
       this.#failures += 1
       const error = asExpansionError(thrown, { layer: 'request', outcome: 'unchanged' })
       this.#results[index] = { status: 'failed', index, error }
+    }
+    try {
+      return expandOne(this.#withSignal(index), (event) => this.#emit({ index, event })).then(succeeded, failed)
+    } catch (thrown) {
+      failed(thrown)
+      return Promise.resolve()
     }
   }
 
   #withSignal(index: number): ExpandRequest | Plan {
     const request = this.#requests[index]
-    if (request === undefined) throw new TypeError('A request is an object.')
-    if (this.#signal === undefined || 'actions' in request) return request
-    const signals = request.signal === undefined ? [this.#signal] : [this.#signal, request.signal]
-    return { ...request, signal: AbortSignal.any(signals) }
+    if (typeof request !== 'object' || request === null) throw new TypeError('A request is an object.')
+    if ('actions' in request) return request
+    const { signal } = request
+    return { ...request, signal: signal === undefined ? this.#signal : AbortSignal.any([this.#signal, signal]) }
   }
 
   #report(): FleetReport {

@@ -40,9 +40,24 @@ export function pipeline(): Pipeline<object, object> {
   return pipelineOf([])
 }
 
+const slotsOf = new WeakMap<object, readonly StepSlot[]>()
+
+/**
+ * What {@link Pipeline.run} does, without the run around it that keeps events for whoever iterates later: for a fleet, which has one run for all.
+ *
+ * @throws {TypeError} at once, when an argument is of the wrong kind
+ */
+export function carryOut<Input, Context>(
+  pipeline: Pipeline<Input, Context>,
+  input: Input & RunOptions & HowMuch,
+  emit: (event: ExpansionEvent) => void,
+): Promise<Report> {
+  return runSteps(slotsOf.get(pipeline) ?? [], checkOptions(input), emit)
+}
+
 /** A pipeline of steps whose order no compiler has checked: what one of them adds decides which of the others take part. */
 export function pipelineOf<Input, Context>(slots: readonly StepSlot[]): Pipeline<Input, Context> {
-  return {
+  const made: Pipeline<Input, Context> = {
     use: (step) => pipelineOf([...slots, { parts: step.parts }]),
     when: (key, step) => pipelineOf([...slots, { parts: step.parts, when: key }]),
     async plan(input) {
@@ -53,4 +68,6 @@ export function pipelineOf<Input, Context>(slots: readonly StepSlot[]): Pipeline
       return new Run((emit) => runSteps(slots, checked, emit))
     },
   }
+  slotsOf.set(made, slots)
+  return made
 }

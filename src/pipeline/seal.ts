@@ -4,13 +4,14 @@ import type { Plan, PlanJson } from './plan.ts'
 
 /** Gives a plan its JSON. */
 export function sealPlan(parts: Omit<Plan, 'toJSON'>): Plan {
-  return {
-    ...parts,
-    toJSON: (): PlanJson => {
-      const json = jsonSafe({ ...parts, target: `${parts.target}` })
-      return { volumeExpanderPlan: 1, ...(json as unknown as Omit<PlanJson, 'volumeExpanderPlan'>) }
-    },
-  }
+  return { ...parts, toJSON }
+}
+
+// One for all plans, since a fleet holds one of each volume.
+function toJSON(this: Plan): PlanJson {
+  const { toJSON: _toJSON, ...parts } = this
+  const json = jsonSafe({ ...parts, target: `${parts.target}` })
+  return { volumeExpanderPlan: 1, ...(json as unknown as Omit<PlanJson, 'volumeExpanderPlan'>) }
 }
 
 /** @throws {TypeError} when it is neither a plan nor a plan's JSON */

@@ -4,6 +4,7 @@ import { abortedError, asExpansionError, VolumeExpansionError } from '../errors.
 import type { ReadOutcome, VolumeExpander, VolumeState } from '../expander.ts'
 import { orAborted } from './abortable.ts'
 import { defaultPause, type Pacer } from './pacing.ts'
+import { inSlices } from './slices.ts'
 
 export interface BatchingOptions {
   readonly clock: Clock
@@ -15,10 +16,12 @@ export interface BatchingOptions {
    */
   readonly window?: number | undefined
   /**
-   * Milliseconds in which the looks of all who follow a growth go together once, while there are many of them: {@link ReadBatcher.follow}. Left out: a look goes
-   * like any other read.
+   * Milliseconds in which all volumes that are watched are looked at together once, while there are many of them: {@link ReadBatcher.watch}. Left out: they are not
+   * looked at in rounds.
    */
   readonly rhythm?: number | undefined
+  /** Milliseconds in which nothing that was just begun is expected to be over: as long a volume is not looked at for its own sake. Left out: 0. */
+  readonly head?: number | undefined
   /** How many volumes that wait to be grown are looked at along with those that are followed. Left out: none. */
   readonly riders?: number | undefined
   /** Requests under way at once; more callers wait and share the next ones. Left out: 8. */
@@ -28,33 +31,51 @@ export interface BatchingOptions {
 type Expander = VolumeExpander<unknown, unknown>
 
 interface Caller {
-  readonly resolve: (state: VolumeState) => void
-  readonly reject: (error: VolumeExpansionError) => void
+  resolve(state: VolumeState): void
+  reject(error: VolumeExpansionError): void
 }
 
-/** The callers of one key that share its place in one request. */
+/** Who is told what every round shows of a volume, until it leaves: {@link ReadBatcher.watch}. */
+export interface Watcher extends Caller {
+  /** There are no more rounds, since nobody else is followed; it has been left out already. */
+  alone(): void
+  /** Where it waits; the batcher's own. */
+  place: object | undefined
+}
+
+/** The callers of one key that share its place in one request; watchers share its place in every round. */
 interface Slot {
   readonly key: string
   readonly ref: unknown
   readonly expander: Expander
-  readonly callers: Set<Caller>
+  /** When it was first asked for. */
+  readonly since: number
+  // Hardly ever more than one: a list of one takes a fraction of the memory of a set, and ten thousand of them wait at a time.
+  callers: (Caller | Watcher)[]
   /** `asked`: wanted now. `due`: it waited for the rhythm, and its time has come. `patient`: it waits for the rhythm. */
   urgency: 'asked' | 'due' | 'patient'
-  /** Set once its request is under way. */
-  request?: Request
+  /** Set while its request is under way. */
+  request: Request | undefined
 }
 
 interface Request {
   readonly controller: AbortController
   readonly slots: readonly Slot[]
+  answered: boolean
 }
 
 // How long the scope is taken to be watched by several after two different volumes were asked for: a little more than the longest interval of polls.
 const crowdMemory = 10_000
 // By how much each volume that is followed lengthens the window, up to the declared one: two share one of a tenth of a second, forty one of two.
 const windowPerVolume = 50
-// A round is asked for a little before the window is over, so that its answer is there by then.
-const roundsBeforeWindow = 0.9
+// A round is asked for so much before the window is over that its answer is there by then: by how long the last ones took, by a part of the window for what nobody
+// foresees, and never by more than a half.
+const spareOfWindow = 0.02
+const leastOfWindow = 0.5
+// How much of the longest one still counts after the next one.
+const remembrance = 0.9
+// What the first one is taken to need of the window.
+const roundsTake = 0.1
 
 /**
  * Turns many reads of single volumes of one scope into few requests. A caller never joins a request that is under way already: what it
@@ -66,6 +87,7 @@ export class ReadBatcher {
   readonly #window: number
   readonly #concurrency: number
   readonly #rhythm: number
+  readonly #head: number
   readonly #mostRiders: number
   // What the next requests are for.
   readonly #pending = new Map<string, Slot>()
@@ -75,6 +97,7 @@ export class ReadBatcher {
   #underWay = 0
   #followers = 0
   #roundAt = Number.NEGATIVE_INFINITY
+  #roundTook: number
   #untilRound: AbortController | undefined
   // Flushes that wait for their window or token, each with what stops it when nobody is left to wait for it.
   #flushing: AbortController | undefined
@@ -89,6 +112,8 @@ export class ReadBatcher {
     this.#window = options.window ?? 20
     this.#concurrency = Math.max(1, options.concurrency ?? 8)
     this.#rhythm = options.rhythm ?? 0
+    this.#head = options.head ?? 0
+    this.#roundTook = this.#rhythm * roundsTake
     this.#mostRiders = options.riders ?? 0
   }
 
@@ -104,24 +129,53 @@ export class ReadBatcher {
    * answered with something else than one entry per ref, with another volume's state, or failed with an error that is not the library's
    */
   read(expander: Expander, key: string, ref: unknown, signal?: AbortSignal): Promise<VolumeState> {
-    return this.#join(expander, key, ref, 'asked', signal)
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted === true) return reject(abortedError(signal, 'volume', 'unchanged'))
+      const slot = this.#slotFor(expander, key, ref, 'asked')
+      const forget = onAbort(signal, () => {
+        this.#remove(slot, caller)
+        if (signal !== undefined) reject(abortedError(signal, 'volume', 'unchanged'))
+      })
+      const caller: Caller = {
+        resolve: (state) => {
+          forget()
+          resolve(state)
+        },
+        reject: (error) => {
+          forget()
+          reject(error)
+        },
+      }
+      slot.callers.push(caller)
+      this.#schedule()
+    })
   }
 
   /**
-   * A look at a growth under way: like {@link read}, but while {@link sharesRounds} it waits for the round in which all such looks of the scope go together.
+   * Shows the watcher what each round observes of the volume, one state or error a round, until {@link leave}. Only while {@link sharesRounds}, and without a promise or
+   * a timer of its own: many thousands may wait.
    */
-  follow(expander: Expander, key: string, ref: unknown, signal?: AbortSignal): Promise<VolumeState> {
-    return this.#join(expander, key, ref, this.sharesRounds ? 'patient' : 'asked', signal)
+  watch(expander: Expander, key: string, ref: unknown, watcher: Watcher): void {
+    this.#place(watcher, this.#slotFor(expander, key, ref, 'patient'))
+    this.#schedule()
   }
 
-  /** Counts one more volume that is followed; the returned function takes it back. */
-  enter(): () => void {
+  /** The watcher is told nothing more. */
+  leave(watcher: Watcher): void {
+    const slot = watcher.place as Slot | undefined
+    watcher.place = undefined
+    if (slot !== undefined) this.#remove(slot, watcher)
+  }
+
+  /** One more volume is followed, until {@link exit}. */
+  enter(): void {
     this.#followers += 1
-    let left = false
-    return () => {
-      if (!left) this.#followers -= 1
-      left = true
-    }
+  }
+
+  exit(): void {
+    this.#followers -= 1
+    if (this.sharesRounds) return
+    for (const slot of [...this.#patient.values()]) this.#release(slot)
   }
 
   /** Whether several volumes are followed in rounds, so that a look waits for the next one. */
@@ -142,34 +196,25 @@ export class ReadBatcher {
     }
   }
 
-  #join(
-    expander: Expander,
-    key: string,
-    ref: unknown,
-    urgency: 'asked' | 'patient',
-    signal: AbortSignal | undefined,
-  ): Promise<VolumeState> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted === true) return reject(abortedError(signal, 'volume', 'unchanged'))
-      const slot = this.#slotFor(expander, key, ref, urgency)
-      const forget = onAbort(signal, () => {
-        slot.callers.delete(caller)
-        if (slot.callers.size === 0) this.#abandon(slot)
-        if (signal !== undefined) reject(abortedError(signal, 'volume', 'unchanged'))
-      })
-      const caller: Caller = {
-        resolve: (state) => {
-          forget()
-          resolve(state)
-        },
-        reject: (error) => {
-          forget()
-          reject(error)
-        },
-      }
-      slot.callers.add(caller)
-      this.#schedule()
-    })
+  #place(watcher: Watcher, slot: Slot): void {
+    watcher.place = slot
+    slot.callers.push(watcher)
+  }
+
+  #remove(slot: Slot, caller: Caller): void {
+    const position = slot.callers.indexOf(caller)
+    if (position === -1) return
+    slot.callers.splice(position, 1)
+    if (slot.callers.length === 0) this.#abandon(slot)
+  }
+
+  /** Lets those go who watch a volume in rounds that there are no longer. */
+  #release(slot: Slot): void {
+    for (const caller of [...slot.callers]) {
+      if (!isWatcher(caller)) continue
+      this.leave(caller)
+      caller.alone()
+    }
   }
 
   #slotFor(expander: Expander, key: string, ref: unknown, urgency: 'asked' | 'patient'): Slot {
@@ -182,7 +227,7 @@ export class ReadBatcher {
       if (urgency === 'asked') this.#hasten(waiting, 'asked')
       return waiting
     }
-    const slot: Slot = { key, ref, expander, callers: new Set(), urgency }
+    const slot: Slot = { key, ref, expander, since: now, callers: [], urgency, request: undefined }
     if (urgency === 'patient') this.#patient.set(key, slot)
     else this.#pending.set(key, slot)
     return slot
@@ -196,9 +241,13 @@ export class ReadBatcher {
 
   #abandon(slot: Slot): void {
     if (slot.request === undefined) {
-      if (this.#patient.delete(slot.key) && this.#patient.size === 0) this.#untilRound?.abort()
-      if (this.#pending.delete(slot.key) && this.#pending.size === 0) this.#flushing?.abort()
-    } else if (slot.request.slots.every((each) => each.callers.size === 0)) slot.request.controller.abort()
+      if (isIn(this.#patient, slot) && this.#patient.delete(slot.key) && this.#patient.size === 0)
+        this.#untilRound?.abort()
+      if (isIn(this.#pending, slot) && this.#pending.delete(slot.key) && this.#pending.size === 0)
+        this.#flushing?.abort()
+    } else if (!slot.request.answered && slot.request.slots.every(({ callers }) => callers.length === 0)) {
+      slot.request.controller.abort()
+    }
   }
 
   #awaitRound(): void {
@@ -218,13 +267,18 @@ export class ReadBatcher {
       })
   }
 
-  /** Once in a window; and a whole window after a pause, since what has just begun is not over at once. The window grows with those who come meanwhile. */
+  /**
+   * Once in a window, counted from when the first of those who wait can have been over, if they were not looked at before. The window grows with those who come
+   * meanwhile.
+   */
   async #untilDue(signal: AbortSignal): Promise<void> {
+    const spare = this.#rhythm * spareOfWindow + this.#roundTook
+    const most = Math.max(this.#rhythm - spare, this.#rhythm * leastOfWindow)
     // Who waits to be grown will be followed soon.
-    const window = (): number =>
-      Math.min(this.#rhythm * roundsBeforeWindow, (this.#followers + this.#riders.size) * windowPerVolume)
-    const begun = this.#clock.now()
-    const from = this.#roundAt + window() > begun ? this.#roundAt : begun
+    const window = (): number => Math.min(most, (this.#followers + this.#riders.size) * windowPerVolume)
+    let first = Number.POSITIVE_INFINITY
+    for (const { since } of this.#patient.values()) first = Math.min(first, since)
+    const from = Math.max(this.#roundAt, first + this.#head)
     for (;;) {
       const left = from + window() - this.#clock.now()
       if (left <= 0) return
@@ -285,10 +339,12 @@ export class ReadBatcher {
     if (first === undefined) return
     for (const slot of slots) this.#pending.delete(slot.key)
     // Expanders of one scope are interchangeable by contract (the scope names the client as well), so that the first one may ask for all.
-    const request: Request = { controller: new AbortController(), slots }
+    const request: Request = { controller: new AbortController(), slots, answered: false }
     for (const slot of slots) slot.request = request
     this.#underWay += 1
-    const riders = slots.every(({ urgency }) => urgency === 'due') ? this.#ridersFor(slots) : []
+    const isRound = slots.every(({ urgency }) => urgency === 'due')
+    const riders = isRound ? this.#ridersFor(slots) : []
+    const sentAt = this.#clock.now()
     void this.#ask(first.expander, request, riders, epoch)
       // What riders showed is for the provider's memory alone; a wrong number of entries is judged as it is.
       .then((outcomes) =>
@@ -298,14 +354,44 @@ export class ReadBatcher {
         (outcomes) => {
           const throttled = Array.isArray(outcomes) ? outcomes.find(isThrottled) : undefined
           if (throttled !== undefined) this.#pacer.slowDown(throttled.retryAfter ?? defaultPause, epoch)
-          settle(first.expander, slots, outcomes)
+          return judged(first.expander, slots, outcomes)
         },
-        (thrown: unknown) => rejectAll(slots, failureOf(first.expander, thrown)),
+        (thrown: unknown) => failureOf(first.expander, thrown),
       )
-      .finally(() => {
+      .then((outcomes) => {
+        request.answered = true
         this.#underWay -= 1
+        if (isRound) this.#roundTook = Math.max(this.#clock.now() - sentAt, this.#roundTook * remembrance)
         this.#schedule()
+        const outcomeOf = (index: number): VolumeState | VolumeExpansionError =>
+          outcomes instanceof VolumeExpansionError
+            ? outcomes
+            : (outcomes[index] ?? violated(first.expander, 'read left a ref out'))
+        return inSlices(this.#clock, slots, (slot, index) => this.#settle(slot, outcomeOf(index)))
       })
+      .then(() => this.#schedule())
+  }
+
+  /** Tells everyone who asked; who watches waits for the next round. */
+  #settle(slot: Slot, outcome: VolumeState | VolumeExpansionError): void {
+    const { callers } = slot
+    slot.callers = callers.filter(isWatcher)
+    slot.request = undefined
+    for (const caller of callers) {
+      if (isWatcher(caller) && caller.place !== slot) continue
+      if (outcome instanceof VolumeExpansionError) caller.reject(outcome)
+      else caller.resolve(outcome)
+    }
+    if (slot.callers.length === 0) return
+    if (this.sharesRounds) this.#again(slot)
+    else this.#release(slot)
+  }
+
+  #again(slot: Slot): void {
+    slot.urgency = 'patient'
+    const waiting = this.#pending.get(slot.key) ?? this.#patient.get(slot.key)
+    if (waiting === undefined) this.#patient.set(slot.key, slot)
+    else for (const watcher of slot.callers.filter(isWatcher)) this.#place(watcher, waiting)
   }
 
   #ridersFor(slots: readonly Slot[]): readonly unknown[] {
@@ -341,19 +427,26 @@ function isThrottled(thrown: unknown): thrown is VolumeExpansionError {
   return thrown instanceof VolumeExpansionError && thrown.code === 'throttled'
 }
 
-function settle(expander: Expander, slots: readonly Slot[], outcomes: readonly ReadOutcome[]): void {
-  if (!Array.isArray(outcomes) || outcomes.length !== slots.length) {
-    const count = Array.isArray(outcomes) ? `${outcomes.length} entries` : typeof outcomes
-    rejectAll(slots, violated(expander, `read answered ${slots.length} refs with ${count}`))
-    return
+function isWatcher(caller: Caller | Watcher): caller is Watcher {
+  return 'alone' in caller
+}
+
+/** Somebody else may have asked for the same volume meanwhile. */
+function isIn(slots: ReadonlyMap<string, Slot>, slot: Slot): boolean {
+  return slots.get(slot.key) === slot
+}
+
+/** What each slot is told, or what all of them are. */
+function judged(
+  expander: Expander,
+  slots: readonly Slot[],
+  outcomes: readonly ReadOutcome[],
+): readonly (VolumeState | VolumeExpansionError)[] | VolumeExpansionError {
+  if (Array.isArray(outcomes) && outcomes.length === slots.length) {
+    return slots.map((slot, index) => judge(expander, slot, outcomes[index]))
   }
-  slots.forEach((slot, index) => {
-    const judged = judge(expander, slot, outcomes[index])
-    for (const caller of slot.callers) {
-      if (judged instanceof VolumeExpansionError) caller.reject(judged)
-      else caller.resolve(judged)
-    }
-  })
+  const count = Array.isArray(outcomes) ? `${outcomes.length} entries` : typeof outcomes
+  return violated(expander, `read answered ${slots.length} refs with ${count}`)
 }
 
 function judge(expander: Expander, slot: Slot, outcome: ReadOutcome | undefined): VolumeState | VolumeExpansionError {
@@ -366,10 +459,6 @@ function judge(expander: Expander, slot: Slot, outcome: ReadOutcome | undefined)
   }
   if (typeof outcome.size !== 'bigint') return violated(expander, `the state of ${slot.key} has no size in bytes`)
   return outcome
-}
-
-function rejectAll(slots: readonly Slot[], error: VolumeExpansionError): void {
-  for (const slot of slots) for (const caller of slot.callers) caller.reject(error)
 }
 
 const remedy = 'Report this to whoever made the provider; its conformance suite shows what it has to hold.'

@@ -2,11 +2,12 @@ import type { Clock, Random } from '../clock.ts'
 import { asExpansionError, type Outcome, VolumeExpansionError } from '../errors.ts'
 import type { SnapshotState, VolumeExpander, VolumeHandle, VolumeState } from '../expander.ts'
 import type { Bytes } from '../size.ts'
-import type { PollSchedule } from '../wait.ts'
+import type { PollSchedule, Rounds, RoundWatcher } from '../wait.ts'
 import { orAborted, refuseAborted } from './abortable.ts'
+import type { ReadBatcher } from './batching.ts'
 import { defaultPause } from './pacing.ts'
-import { retrying } from './retry.ts'
-import { withScope } from './scope.ts'
+import { type RetryOptions, retrying } from './retry.ts'
+import { enterScope, exitScope, type ScopeServices, withScope } from './scope.ts'
 
 /** One volume with the core's services around its provider: batching, pacing, retries. */
 export interface ManagedVolume {
@@ -16,8 +17,8 @@ export interface ManagedVolume {
   follow<T>(watch: (looks: Looks) => Promise<T>): Promise<T>
   /** Asks for at least `size` bytes; paced and repeated by error class, with one request id for every try. */
   expand(size: Bytes, signal?: AbortSignal): Promise<void>
-  /** Left out: its provider makes none. */
-  readonly snapshots?: ManagedSnapshots
+  /** Undefined: its provider makes none. */
+  readonly snapshots: ManagedSnapshots | undefined
 }
 
 export interface ManagedSnapshots {
@@ -28,10 +29,10 @@ export interface ManagedSnapshots {
 
 /** How a growth is looked at until it is over. */
 export interface Looks {
-  /** The state now, or in the next round that many share. */
-  read(signal?: AbortSignal): Promise<VolumeState>
-  /** Whether the next look waits for such a round. */
-  readonly paced: () => boolean
+  /** The state now. */
+  readonly read: (signal?: AbortSignal) => Promise<VolumeState>
+  /** The looks that are shared with all others that are followed meanwhile. */
+  readonly rounds: Rounds<VolumeState>
   /** Milliseconds before the first look. */
   readonly delay: number
   readonly schedule: PollSchedule
@@ -47,89 +48,136 @@ export interface ManagedDependencies {
  * process, however often its factory was called; locks and waiting are the caller's.
  */
 export function manage(handle: VolumeHandle, dependencies: ManagedDependencies): ManagedVolume {
-  const { clock, random } = dependencies
-  const { expander, ref, identity } = handle
-  const layer = 'volume'
-  // Kept when a call fails: a caller that asks for the same size again means the same growth, and the backend may have accepted it.
-  let intended: { readonly size: Bytes; readonly requestId: string } | undefined
+  return new Managed(handle, dependencies)
+}
 
-  async function read(signal?: AbortSignal): Promise<VolumeState> {
-    return await withScope(clock, expander.name, identity.scope, expander.capabilities, ({ batcher }) =>
-      retrying(() => batcher.read(expander, identity.key, ref, signal), { clock, random, signal, layer }),
+const layer = 'volume'
+
+/** One for each volume that is grown: its methods are shared, since ten thousand may be grown at once. */
+class Managed implements ManagedVolume {
+  readonly #handle: VolumeHandle
+  readonly #dependencies: ManagedDependencies
+  // Kept when a call fails: a caller that asks for the same size again means the same growth, and the backend may have accepted it.
+  #intended: { readonly size: Bytes; readonly requestId: string } | undefined
+
+  constructor(handle: VolumeHandle, dependencies: ManagedDependencies) {
+    this.#handle = handle
+    this.#dependencies = dependencies
+  }
+
+  async read(signal?: AbortSignal): Promise<VolumeState> {
+    const { expander, ref, identity } = this.#handle
+    return await this.#within(({ batcher }) =>
+      retrying(() => batcher.read(expander, identity.key, ref, signal), this.#how(signal)),
     )
   }
 
-  async function follow<T>(watch: (looks: Looks) => Promise<T>): Promise<T> {
+  async follow<T>(watch: (looks: Looks) => Promise<T>): Promise<T> {
+    const { expander, ref, identity } = this.#handle
+    const { clock } = this.#dependencies
     const { poll } = expander.capabilities
-    return await withScope(clock, expander.name, identity.scope, expander.capabilities, async ({ batcher }) => {
-      const leave = batcher.enter()
-      try {
-        return await watch({
-          read: (signal) =>
-            retrying(() => batcher.follow(expander, identity.key, ref, signal), { clock, random, signal, layer }),
-          paced: () => batcher.sharesRounds,
-          delay: poll?.first ?? 0,
-          schedule: poll === undefined ? {} : { first: poll.first, cap: poll.cap },
-        })
-      } finally {
-        leave()
-      }
-    })
+    const services = enterScope(clock, expander.name, identity.scope, expander.capabilities)
+    const { batcher } = services
+    batcher.enter()
+    try {
+      return await watch({
+        read: (signal) => this.read(signal),
+        rounds: new ScopeRounds(batcher, expander, identity.key, ref),
+        delay: poll?.first ?? 0,
+        schedule: poll ?? {},
+      })
+    } finally {
+      batcher.exit()
+      exitScope(services)
+    }
   }
 
-  async function expand(size: Bytes, signal?: AbortSignal): Promise<void> {
+  async expand(size: Bytes, signal?: AbortSignal): Promise<void> {
+    const { expander, ref, options } = this.#handle
     refuseAborted(signal, { layer, outcome: 'unchanged' })
     refuseUnaligned(expander, size)
-    const growth = intended?.size === size ? intended : { size, requestId: crypto.randomUUID() }
-    intended = growth
-    const request = { size, options: handle.options, requestId: growth.requestId, ...(signal && { signal }) }
+    const growth = this.#intended?.size === size ? this.#intended : { size, requestId: crypto.randomUUID() }
+    this.#intended = growth
+    const request = { size, options, requestId: growth.requestId, ...(signal && { signal }) }
     // Whoever waits for its turn is looked at along with those that grow.
-    await paced(() => expander.expand(ref, request), signal, true)
-    if (intended === growth) intended = undefined
+    await this.#paced(() => expander.expand(ref, request), signal, true)
+    if (this.#intended === growth) this.#intended = undefined
   }
 
-  async function paced<Result>(
+  get snapshots(): ManagedSnapshots | undefined {
+    const { expander, ref } = this.#handle
+    const { snapshots } = expander
+    if (snapshots === undefined) return undefined
+    return {
+      create: async (name, signal) => {
+        refuseAborted(signal, { layer, outcome: 'unchanged' })
+        const requestId = crypto.randomUUID()
+        return await this.#paced(() => snapshots.create(ref, { name, requestId, ...(signal && { signal }) }), signal)
+      },
+      read: async (id, signal) => {
+        const look = (): Promise<SnapshotState> => snapshots.read(ref, id, signal === undefined ? {} : { signal })
+        return await orAborted(asked(expander, look), signal, { layer, outcome: 'unchanged' })
+      },
+    }
+  }
+
+  async #paced<Result>(
     mutation: () => Promise<Result>,
     signal: AbortSignal | undefined,
     rides = false,
   ): Promise<Result> {
-    return await withScope(
-      clock,
-      expander.name,
-      identity.scope,
-      expander.capabilities,
-      async ({ batcher, expandPacer }) => {
-        let epoch = 0
-        return await retrying(
-          async () => {
-            const leave = rides ? batcher.ride(expander, identity.key, ref) : undefined
-            epoch = await expandPacer.take(signal).finally(leave)
-            return await orAborted(asked(expander, mutation), signal, { layer, outcome: 'unknown' })
-          },
-          {
-            ...{ clock, random, signal, layer },
-            onThrottled: (error) => expandPacer.slowDown(error.retryAfter ?? defaultPause, epoch),
-          },
-        )
-      },
-    )
+    const { expander, ref, identity } = this.#handle
+    return await this.#within(async ({ batcher, expandPacer }) => {
+      let epoch = 0
+      return await retrying(
+        async () => {
+          const leave = rides ? batcher.ride(expander, identity.key, ref) : undefined
+          epoch = await expandPacer.take(signal).finally(leave)
+          return await orAborted(asked(expander, mutation), signal, { layer, outcome: 'unknown' })
+        },
+        {
+          ...this.#how(signal),
+          onThrottled: (error) => expandPacer.slowDown(error.retryAfter ?? defaultPause, epoch),
+        },
+      )
+    })
   }
 
-  const { snapshots } = expander
-  if (snapshots === undefined) return { read, follow, expand }
-  return {
-    ...{ read, follow, expand },
-    snapshots: {
-      async create(name, signal) {
-        refuseAborted(signal, { layer, outcome: 'unchanged' })
-        const requestId = crypto.randomUUID()
-        return await paced(() => snapshots.create(ref, { name, requestId, ...(signal && { signal }) }), signal)
-      },
-      async read(id, signal) {
-        const look = (): Promise<SnapshotState> => snapshots.read(ref, id, signal === undefined ? {} : { signal })
-        return await orAborted(asked(expander, look), signal, { layer, outcome: 'unchanged' })
-      },
-    },
+  #within<T>(use: (services: ScopeServices) => Promise<T>): Promise<T> {
+    const { expander, identity } = this.#handle
+    return withScope(this.#dependencies.clock, expander.name, identity.scope, expander.capabilities, use)
+  }
+
+  #how(signal: AbortSignal | undefined): RetryOptions {
+    const { clock, random } = this.#dependencies
+    return { clock, random, signal, layer }
+  }
+}
+
+/** The rounds of a scope, as far as one volume is concerned. */
+class ScopeRounds implements Rounds<VolumeState> {
+  readonly #batcher: ReadBatcher
+  readonly #expander: Expander
+  readonly #key: string
+  readonly #ref: unknown
+
+  constructor(batcher: ReadBatcher, expander: Expander, key: string, ref: unknown) {
+    this.#batcher = batcher
+    this.#expander = expander
+    this.#key = key
+    this.#ref = ref
+  }
+
+  isOn(): boolean {
+    return this.#batcher.sharesRounds
+  }
+
+  join(watcher: RoundWatcher<VolumeState>): void {
+    this.#batcher.watch(this.#expander, this.#key, this.#ref, watcher)
+  }
+
+  leave(watcher: RoundWatcher<VolumeState>): void {
+    this.#batcher.leave(watcher)
   }
 }
 

@@ -12,6 +12,7 @@ export interface ScopeServices {
 interface Entry extends ScopeServices {
   readonly readPacer: Pacer
   active: number
+  readonly forget: () => void
 }
 
 // By clock, so that runs on different clocks (a test's and the system's) never wait for each other's timers.
@@ -33,25 +34,36 @@ export async function withScope<T>(
   capabilities: Capabilities,
   use: (services: ScopeServices) => Promise<T>,
 ): Promise<T> {
+  const services = enterScope(clock, provider, scope, capabilities)
+  try {
+    return await use(services)
+  } finally {
+    exitScope(services)
+  }
+}
+
+/** The same for who holds it longer: {@link exitScope} has to follow. */
+export function enterScope(clock: Clock, provider: string, scope: string, capabilities: Capabilities): ScopeServices {
   const scopes = registry.get(clock) ?? new Map<string, Entry>()
   registry.set(clock, scopes)
   const key = JSON.stringify([provider, scope])
-  const entry = scopes.get(key) ?? newEntry(clock, capabilities)
+  const entry = scopes.get(key) ?? newEntry(clock, capabilities, () => void scopes.delete(key))
   if (!scopes.has(key)) {
     // A scope that was not rested when its last caller left is looked at again when a new one comes.
     forgetRested(scopes)
     scopes.set(key, entry)
   }
   entry.active += 1
-  try {
-    return await use(entry)
-  } finally {
-    entry.active -= 1
-    if (isForgettable(entry)) scopes.delete(key)
-  }
+  return entry
 }
 
-function newEntry(clock: Clock, capabilities: Capabilities): Entry {
+export function exitScope(services: ScopeServices): void {
+  const entry = services as Entry
+  entry.active -= 1
+  if (isForgettable(entry)) entry.forget()
+}
+
+function newEntry(clock: Clock, capabilities: Capabilities, forget: () => void): Entry {
   const readPacer = new Pacer(capabilities.pace?.read, clock)
   const expandPacer = new Pacer(capabilities.pace?.expand, clock)
   return {
@@ -59,12 +71,13 @@ function newEntry(clock: Clock, capabilities: Capabilities): Entry {
     expandPacer,
     batcher: new ReadBatcher({ clock, pacer: readPacer, ...rhythmOf(capabilities) }),
     active: 0,
+    forget,
   }
 }
 
-function rhythmOf({ poll, pace }: Capabilities): Pick<BatchingOptions, 'rhythm' | 'riders'> {
+function rhythmOf({ poll, pace }: Capabilities): Pick<BatchingOptions, 'rhythm' | 'head' | 'riders'> {
   const together = pace?.expand?.together === true
-  return { rhythm: poll?.window, riders: together ? Math.floor(pace?.expand?.burst ?? 0) : 0 }
+  return { rhythm: poll?.window, head: poll?.first, riders: together ? Math.floor(pace?.expand?.burst ?? 0) : 0 }
 }
 
 function isForgettable(entry: Entry): boolean {

@@ -10,7 +10,7 @@ export {
   type Ec2VolumeNow,
   ec2Emulator,
 } from './emulator.ts'
-export { type Ec2Server, startEc2 } from './server.ts'
+export { type Ec2Server, type Ec2ServerOptions, startEc2 } from './server.ts'
 export type { Ec2Throttles } from './throttle.ts'
 export type { Ec2VolumeType } from './types.ts'
 export type { Ec2Attachment, Ec2VolumeOptions } from './volume.ts'

@@ -10,8 +10,13 @@ export interface Ec2Server extends Ec2Emulator {
   stop(): Promise<void>
 }
 
-/** Starts an EC2 on a free port of 127.0.0.1. @param options its clock has to be one that goes on by itself, as the system's does */
-export async function startEc2(options: Ec2Options = {}): Promise<Ec2Server> {
+export interface Ec2ServerOptions extends Ec2Options {
+  /** Left out, or 0: a free one of 127.0.0.1. */
+  readonly port?: number
+}
+
+/** Starts an EC2 on 127.0.0.1. @param options its clock has to be one that goes on by itself, as the system's does */
+export async function startEc2(options: Ec2ServerOptions = {}): Promise<Ec2Server> {
   const emulator = ec2Emulator(options)
   const server = createServer((request, response) => {
     const serve = async (): Promise<void> => {
@@ -21,7 +26,7 @@ export async function startEc2(options: Ec2Options = {}): Promise<Ec2Server> {
     }
     serve().catch(() => request.socket.destroy())
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(options.port ?? 0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   return {

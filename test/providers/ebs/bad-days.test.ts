@@ -1,6 +1,8 @@
 import { inspect } from 'node:util'
+import { EC2Client } from '@aws-sdk/client-ec2'
 import { describe, expect, test } from 'vitest'
-import { expandMany, plan } from '../../../src/index.ts'
+import { ebs } from '../../../providers/ebs/index.ts'
+import { expand, expandMany, plan } from '../../../src/index.ts'
 import { jsonSafe } from '../../../src/json.ts'
 import { GiB } from '../../../src/size.ts'
 import { virtualClock } from '../../../src/testing/index.ts'
@@ -168,11 +170,25 @@ describe('while it grows', () => {
     void here.clock.sleep(500).then(() => here.ec2.deny('DescribeVolumesModifications'))
     const error = await run
     expect(error).toMatchObject({ code: 'permission-denied' })
-    expect(error.outcome).not.toBe('changed')
+    expect(error.outcome).toBe('unknown')
     here.ec2.allow('DescribeVolumesModifications')
     await here.grow('20Gi')
     expect(modifications(here)).toEqual({ [one]: 1 })
     expect(here.ec2.volume(one).size).toBe(20)
+  })
+
+  test('a session that expires leaves what was begun, and a later run joins it', async () => {
+    const here = world({ modifying: 20_000 })
+    const run = here.failure('20Gi')
+    void here.clock.sleep(5000).then(() => here.ec2.expire('AKIAIOSFODNN7EXAMPLE'))
+    expect(await run).toMatchObject({ code: 'authentication-failed', outcome: 'unknown', layer: 'volume' })
+    const credentials = { accessKeyId: 'AKIARENEWED', secretAccessKey }
+    const { requestHandler } = here.ec2
+    const client = new EC2Client({ region: 'eu-west-1', credentials, maxAttempts: 1, requestHandler })
+    const { clock } = here
+    const report = await expand({ volume: ebs({ client, clock }).volume(one), to: '20Gi', clock })
+    expect(report.layers[0]?.after).toBe(20n * 2n ** 30n)
+    expect(modifications(here)).toEqual({ [one]: 1 })
   })
 
   test('a failed modification is an end, and not one of the next run', async () => {

@@ -56,15 +56,18 @@ export function world(options: WorldOptions = {}): World {
   return {
     ...{ clock, ec2, client, request, grow },
     expander: handleOf(ours.volume(one)).expander,
-    async failure(...given) {
-      const error = await grow(...given).then(
-        () => undefined,
-        (thrown: unknown) => thrown,
-      )
-      if (error instanceof VolumeExpansionError) return error
-      throw new Error(`It should have failed with the library's error, not ${error}.`)
-    },
+    failure: (...given) => failureOf(grow(...given)),
   }
+}
+
+/** What it rejects with, which has to be the library's. */
+export async function failureOf(run: PromiseLike<unknown>): Promise<VolumeExpansionError> {
+  const error = await Promise.resolve(run).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  if (error instanceof VolumeExpansionError) return error
+  throw new Error(`It should have failed with the library's error, not ${error}.`)
 }
 
 /** How often each volume was really modified. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { gcePd } from '../../../providers/gce-pd/index.ts'
-import { expand } from '../../../src/index.ts'
+import { expand, growBackend, observeBackend, pipeline, snapshotBefore } from '../../../src/index.ts'
 import { type ComputeEmulator, startCompute } from '../../../src/testing/compute/index.ts'
 import type { OfficialClients } from '../../testing/compute/official-client.ts'
 import { failureOf, zone } from './world.ts'
@@ -52,6 +52,30 @@ describe('through @google-cloud/compute', () => {
     ]
     expect(sizes.map((disk) => emulator.sizeOf(disk))).toEqual([20, 20, 20, 300])
     expect(emulator.mutations).toHaveLength(4)
+  })
+
+  test('a snapshot is made before a disk grows, once, and the report names it', async () => {
+    const emulator = await made()
+    const { project } = emulator
+    const volume = gcePd({ project, client: connect(emulator.port, project) }).volume({ zone, disk: 'd1' })
+    const grow = pipeline().use(observeBackend()).use(snapshotBefore()).use(growBackend())
+    const methods = (): readonly string[] => emulator.mutations.map(({ method }) => method)
+    expect(await grow.run({ volume, to: '10Gi' })).toMatchObject({ changed: false, actions: [] })
+    emulator.faults.add('disks.createSnapshot', { kind: 'lost-answer' })
+    const report = await grow.run({ volume, to: '20Gi' })
+    expect(methods()).toEqual(['createSnapshot', 'resize'])
+    expect(emulator.sizeOf(`zones/${zone}/disks/d1`)).toBe(20)
+    expect(report.actions[0]).toMatchObject({
+      ...{ status: 'done', layer: 'volume' },
+      details: { snapshot: expect.stringMatching(/^before-growth-/) },
+    })
+    emulator.deny('compute.disks.createSnapshot')
+    const error = await failureOf(grow.run({ volume, to: '30Gi' }))
+    expect(error).toMatchObject({
+      ...{ code: 'permission-denied', outcome: 'unchanged' },
+      remedy: expect.stringContaining('compute.disks.createSnapshot'),
+    })
+    expect(methods()).toHaveLength(2)
   })
 
   test('its failures have our codes', async () => {
