@@ -1,7 +1,8 @@
-import { isDeepStrictEqual } from 'node:util'
+import { inspect, isDeepStrictEqual } from 'node:util'
 import { VolumeExpansionError } from '../errors.ts'
 import type { ExecOptions, ExecResult, Host } from '../hosts/host.ts'
 import { jsonSafe } from '../json.ts'
+import { secretIn } from './secrets.ts'
 import { type ConformanceCase, holds, rejection } from './suite.ts'
 
 /** What a case runs on: made anew for each one. */
@@ -9,6 +10,8 @@ export interface HostSetup {
   readonly host: Host
   /** Absolute path of an empty directory on that host, which its commands may write to. */
   readonly directory: string
+  /** Passwords, keys and tokens that the host was given: none of them may show. Left out: it was given none. */
+  readonly secrets?: readonly string[]
   /** Removes the directory, and whatever else was made. */
   dispose(): Promise<void>
 }
@@ -43,7 +46,7 @@ const awkward: readonly string[] = [
 
 /**
  * What every host has to do, whoever wrote it and whichever way its commands go: its results, its batches, its locks, its deadlines. The host needs the
- * programs of a minimal system (`sh`, `printf`, `cat`, `tee`, `sleep`, `true`, `false`, `head`, `rm`, `mkdir`, `chmod`) and util-linux' flock.
+ * programs of a minimal system (`sh`, `printf`, `cat`, `tee`, `sleep`, `true`, `false`, `head`, `grep`) and util-linux' flock.
  */
 export function hostCases(setup: () => Promise<HostSetup>): readonly ConformanceCase[] {
   return Object.entries(bodies).map(([name, body]) => ({
@@ -154,6 +157,51 @@ const bodies: Readonly<Record<string, Body>> = {
     for (const options of [{}, { detached: true }, { detached: true, lock }] as const) {
       const result = await host.exec([file], options)
       same([result.ended, result.ok], ['refused', false], `a file without the right, ${JSON.stringify(options)}`)
+    }
+  },
+
+  'exec: a command runs once, however it is run': async ({ host, directory }) => {
+    const lock = [await touch(host, `${directory}/lock`)]
+    const file = await touch(host, `${directory}/runs`)
+    const argv = ['sh', '-c', 'echo x >> "$1"; exit "$2"', 'sh', file]
+    let runs = 0
+    const counted = async (what: string): Promise<void> => {
+      runs += 1
+      same(await contents(host, file), 'x\n'.repeat(runs), `what ${what} wrote, run for the time ${runs}`)
+    }
+    for (const options of [{}, { detached: true }, { detached: true, lock }] as const) {
+      for (const code of ['0', '1', '75']) {
+        await host.exec([...argv, code], options)
+        await counted(`a command that exits with ${code}, ${JSON.stringify(options)},`)
+        await host.batch([{ exec: [...argv, code], ...options }])
+        await counted(`a command of a batch that exits with ${code}, ${JSON.stringify(options)},`)
+      }
+    }
+  },
+
+  'secrets: neither standard input nor what the host was given shows': async ({ host, secrets = [] }) => {
+    const mark = crypto.randomUUID()
+    const stdin = bytesOf(`canary-${mark}`)
+    // The expression does not fit itself, only the text that it is about.
+    const script = `cat > /dev/null; grep -la "canary[-]${mark}" /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2> /dev/null`
+    const shown: unknown[] = [host, host.id]
+    for (const detached of [false, true]) {
+      const result = await host.exec(['sh', '-c', script], { stdin, detached })
+      same(result.stdout, '', 'arguments and environments of processes that show standard input')
+      shown.push(result, await host.exec(['no-such-program-anywhere'], { stdin, detached }))
+    }
+    for (const [argv, options] of [
+      [['true'], { stdin, signal: AbortSignal.abort(new Error('stop')) }],
+      [['a\0b'], { stdin }],
+    ] as const) {
+      shown.push(await rejection((async () => host.exec(argv, options))(), 'such a call has to be refused'))
+    }
+    for (const each of shown) {
+      const text = `${inspect(each, { depth: 20, showHidden: true, maxStringLength: null })} ${JSON.stringify(jsonSafe(each))}`
+      holds(
+        secretIn(text, [`canary-${mark}`, ...secrets]) === undefined,
+        'a secret shows in the host, a result or an error',
+      )
     }
   },
 

@@ -7,4 +7,5 @@ export type {
   ProviderVolume,
 } from './provider-cases/setup.ts'
 export { providerCases } from './providers.ts'
+export { type ResizerSetup, resizerCases } from './resizers.ts'
 export { type ConformanceCase, ConformanceFailure } from './suite.ts'

@@ -4,6 +4,7 @@ import { namingCases } from './provider-cases/naming.ts'
 import { Probe } from './provider-cases/probe.ts'
 import { readingCases } from './provider-cases/reading.ts'
 import type { AnySetup, ProviderSetup } from './provider-cases/setup.ts'
+import { snapshotCases } from './provider-cases/snapshots.ts'
 import type { ConformanceCase } from './suite.ts'
 
 /**
@@ -13,12 +14,14 @@ import type { ConformanceCase } from './suite.ts'
 export function providerCases<Ref, Options>(setup: ProviderSetup<Ref, Options>): readonly ConformanceCase[] {
   // Sound: refs and options of this setup only ever go back to its own expander.
   const erased = setup as AnySetup
-  return [...namingCases, ...readingCases, ...expandingCases, ...describingCases].map(({ name, run, skip }) => {
-    const reason = skip?.(erased)
-    return {
-      name,
-      run: async () => run(new Probe(erased)),
-      ...(reason === undefined ? {} : { skip: reason }),
-    }
-  })
+  return [...namingCases, ...readingCases, ...expandingCases, ...describingCases, ...snapshotCases].map(
+    ({ name, run, skip }) => {
+      const reason = skip?.(erased)
+      return {
+        name,
+        run: async () => run(new Probe(erased)),
+        ...(reason === undefined ? {} : { skip: reason }),
+      }
+    },
+  )
 }

@@ -1,5 +1,7 @@
+import { isDeepStrictEqual } from 'node:util'
 import { VolumeExpansionError } from '../errors.ts'
 import type { FilesystemResizer } from '../filesystems/filesystem.ts'
+import { findingCodes } from '../findings.ts'
 import type { DeviceSnapshot, Host, StorageSnapshot, UsersSnapshot } from '../hosts/host.ts'
 import type { Growth, GrowthContext } from '../layers/layer.ts'
 import { type Bytes, bytes, MiB } from '../size.ts'
@@ -59,6 +61,31 @@ export function resizerCases(setup: ResizerSetup): readonly ConformanceCase[] {
       const real = await setup.realSize(path)
       holds(size === real, `measure() says ${size} bytes, the filesystem has ${real}`)
       holds(resizer.measure(device, snapshot).size === size, 'measure() says something else when it is asked again')
+    },
+
+    'is the same every time, and changes nothing that it is given': ({ device, snapshot }) => {
+      const before = structuredClone([device, snapshot])
+      for (const ask of [
+        () => resizer.detect(device),
+        () => resizer.measure(device, snapshot),
+        () => resizer.grow(device, snapshot, goal(setup)),
+      ]) {
+        holds(isDeepStrictEqual(ask(), ask()), 'one question had two answers')
+      }
+      // Cloned as well, since a clone of a Buffer is a Uint8Array.
+      holds(isDeepStrictEqual(structuredClone([device, snapshot]), before), 'the snapshot was changed')
+    },
+
+    'has findings that can be shown': ({ device, snapshot }) => {
+      const { size } = resizer.measure(device, snapshot)
+      const contexts = [goal(setup), goal(setup, { offline: false }), goal(setup, { available: bytes(size - 512n) })]
+      for (const { code, severity, message } of contexts.flatMap(
+        (each) => resizer.grow(device, snapshot, each).findings,
+      )) {
+        holds(code in findingCodes, `${code} is not a finding's code`)
+        holds(['blocker', 'warning', 'note'].includes(severity), `${severity} is not a severity`)
+        holds(message !== '', 'a finding has a message')
+      }
     },
 
     'has nothing to do when the device has not grown': ({ device, snapshot }) => {
@@ -137,6 +164,11 @@ export function resizerCases(setup: ResizerSetup): readonly ConformanceCase[] {
       holds(growth.expect.length > 0, 'nothing is expected before the commands')
       holds(growth.tools.length > 0, 'it names no tools')
       for (const { exec, detached, lock } of growth.commands) {
+        const program = exec[0]?.split('/').at(-1)
+        holds(
+          growth.tools.some(({ name }) => name === program),
+          `${program} is not among the tools that are needed`,
+        )
         holds(detached === true, `${exec[0]} is not detached`)
         holds(lock?.includes(path) === true, `${exec[0]} does not lock the image`)
         const size = exec.find((argument) => /^\d+[a-z]*$/i.test(argument) || argument === '-D')

@@ -295,9 +295,9 @@ export function scriptedProvider(options: ScriptedProviderOptions): ScriptedProv
   ): Promise<string> {
     return await request('expand', signal, () => {
       const { size } = find(ref)
-      const begun = taken.find((one) => one.name === title && one.requestId === requestId)
-      if (begun !== undefined) return begun.id
       const { key } = normalize(ref)
+      const begun = taken.find((one) => one.key === key && one.name === title && one.requestId === requestId)
+      if (begun !== undefined) return begun.id
       const id = `snapshot-${taken.length + 1}`
       taken.push({ id, key, name: title, requestId, size, at: clock.now() })
       return id

@@ -1,6 +1,6 @@
 import type { ProviderSetup } from '../../src/conformance/index.ts'
 import { abortedError, VolumeExpansionError } from '../../src/errors.ts'
-import type { Capabilities, VolumeExpander, VolumeIdentity, VolumeState } from '../../src/expander.ts'
+import type { Capabilities, Snapshots, VolumeExpander, VolumeIdentity, VolumeState } from '../../src/expander.ts'
 import { type Bytes, bytes, MiB } from '../../src/size.ts'
 
 export type MemoryRef = string | { readonly pool: string; readonly name: string }
@@ -13,9 +13,24 @@ interface Kept {
   readonly number: number
 }
 
+interface KeptSnapshot {
+  readonly id: string
+  readonly key: string
+  readonly name: string
+  readonly requestId: string
+  /** Pauses until it can be used. */
+  left: number
+}
+
+/** What the backend is asked with, which nobody else has to see. */
+export const password = 'canary/of+the memory'
+
 /** A backend in memory that takes its time: a growth is accepted at once and there after some pauses. */
 export class Memory {
   readonly volumes: Map<string, Kept> = new Map()
+  readonly snapshots: KeptSnapshot[] = []
+  /** Volumes for whose next growth the answer is lost. */
+  readonly losing: Set<string> = new Set()
   /** Bytes that the host's device shows. */
   readonly seen: Map<string, bigint> = new Map()
   readonly duration = 4
@@ -34,6 +49,7 @@ export class Memory {
   }
 
   tick(): void {
+    for (const snapshot of this.snapshots) snapshot.left -= 1
     for (const kept of this.volumes.values()) {
       if (kept.target === undefined) continue
       kept.left -= 1
@@ -51,16 +67,22 @@ const capabilities: Capabilities = {
   hostsSeeGrowth: false,
 }
 
-export function failure(
-  code: 'not-found' | 'invalid-reference',
-  message: string,
-  outcome: 'unchanged' | 'unknown' = 'unchanged',
-): VolumeExpansionError {
+export function failure(code: 'not-found' | 'invalid-reference', message: string): VolumeExpansionError {
   return new VolumeExpansionError(code, message, {
     layer: 'volume',
     provider: 'memory',
-    outcome,
+    outcome: 'unchanged',
     remedy: 'Name a volume that exists.',
+  })
+}
+
+export function lostAnswer(): VolumeExpansionError {
+  return new VolumeExpansionError('backend-unreachable', 'The connection was lost before the answer came.', {
+    layer: 'volume',
+    provider: 'memory',
+    outcome: 'unknown',
+    retryable: true,
+    remedy: 'Run it again.',
   })
 }
 
@@ -97,14 +119,41 @@ export function memoryExpander(memory: Memory): VolumeExpander<MemoryRef> {
     },
     async expand(ref, { size, signal }) {
       if (signal?.aborted) throw abortedError(signal, 'volume', 'unchanged')
-      const kept = memory.kept(identityOf(ref).key)
+      const { key } = identityOf(ref)
+      const kept = memory.kept(key)
       if (size <= kept.size || (kept.target !== undefined && size <= kept.target)) return
       kept.target = size
       kept.left = memory.duration
+      if (memory.losing.delete(key)) throw lostAnswer()
     },
     identify: (_ref, { key }) => ({ serial: `serial-${memory.kept(key).number}` }),
     parts: async () => [{ label: 'brick 1', host: { name: 'one' }, path: '/bricks/one' }],
     fromPersistentVolume: (persistentVolume) => handleIn(persistentVolume),
+    snapshots: snapshotsOf(memory),
+  }
+}
+
+function snapshotsOf(memory: Memory): Snapshots<MemoryRef> {
+  return {
+    async create(ref, { name, requestId, signal }) {
+      if (signal?.aborted) throw abortedError(signal, 'volume', 'unchanged')
+      const { key } = identityOf(ref)
+      memory.kept(key)
+      const begun = memory.snapshots.find((each) => each.key === key && each.requestId === requestId)
+      if (begun !== undefined) return begun.id
+      const id = `snapshot-${memory.snapshots.length + 1}`
+      memory.snapshots.push({ id, key, name, requestId, left: memory.duration })
+      return id
+    },
+    async read(ref, id, { signal }) {
+      if (signal?.aborted) throw abortedError(signal, 'volume', 'unchanged')
+      const { key } = identityOf(ref)
+      const snapshot = memory.snapshots.find((each) => each.key === key && each.id === id)
+      if (snapshot === undefined) throw failure('not-found', `${key} has no snapshot ${id}.`)
+      const { left } = snapshot
+      if (left <= 0) return { id, phase: 'usable', native: 'available' }
+      return { id, phase: 'pending', native: 'creating', progress: (memory.duration - left) / memory.duration }
+    },
   }
 }
 
@@ -132,6 +181,9 @@ export function memorySetup(expander: VolumeExpander<MemoryRef>, memory: Memory)
     volume,
     attached: volume,
     missing: 'fast/nowhere',
+    missingSnapshot: 'snapshot-0',
+    loseAnswer: (ref) => void memory.losing.add(identityOf(ref).key),
+    secrets: [password],
     malformed: ['', 'no-pool', 'fast/Not Allowed', 42, null, {}],
     pause: async () => memory.tick(),
     patience: 20,

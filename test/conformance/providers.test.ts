@@ -57,12 +57,15 @@ describe('file()', () => {
     if (skip === undefined) test(name, run)
   }
 
-  test('leaves out only what needs a host, parts or Kubernetes', () => {
+  test('leaves out only what files do not have', () => {
     const skipped = providerCases(setup).filter(({ skip }) => skip !== undefined)
     expect(skipped.map(({ skip }) => skip)).toEqual([
+      'the setup cannot lose an answer',
       'the setup has no host',
+      'the provider was given no secrets',
       'the provider has no parts',
       'the provider has no PersistentVolumes',
+      ...Array.from({ length: 5 }, () => 'the provider has no snapshots'),
     ])
   })
 })

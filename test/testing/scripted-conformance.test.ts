@@ -5,7 +5,14 @@ import { scriptedProvider, virtualClock } from '../../src/testing/index.ts'
 
 function setup(growthTime: number): ProviderSetup<string> {
   const clock = virtualClock()
-  const provider = scriptedProvider({ clock, volumes: {}, growthTime, progress: growthTime > 0, readBatch: 5 })
+  const provider = scriptedProvider({
+    clock,
+    volumes: {},
+    growthTime,
+    progress: growthTime > 0,
+    readBatch: 5,
+    snapshots: { time: 400 },
+  })
   let made = 0
   return {
     expander: provider,
@@ -21,6 +28,8 @@ function setup(growthTime: number): ProviderSetup<string> {
       }
     },
     missing: 'none',
+    missingSnapshot: 'none',
+    loseAnswer: (key) => provider.setVolume(key, { size: provider.state(key).size, lostAnswers: 1 }),
     malformed: ['', 'a b', 5, null, undefined, {}],
     pause: () => clock.advance(100),
   }

@@ -1,6 +1,8 @@
-import { isDeepStrictEqual } from 'node:util'
+import { inspect, isDeepStrictEqual } from 'node:util'
 import { errorCodes, VolumeExpansionError } from '../../errors.ts'
 import type { DeviceHints } from '../../expander.ts'
+import { jsonSafe } from '../../json.ts'
+import { secretIn } from '../secrets.ts'
 import { ConformanceFailure, holds, rejection } from '../suite.ts'
 import { sameVolume } from './naming.ts'
 import type { Probe, ProviderCase } from './probe.ts'
@@ -24,7 +26,29 @@ export const describingCases: readonly ProviderCase[] = [
         holds(error.layer === 'volume', `A provider's error is about the layer volume, not ${error.layer}.`)
         holds(error.provider === probe.expander.name, `The error names the provider ${error.provider}.`)
         holds(error.message !== '' && error.remedy !== undefined, 'An error says what happened, and what to do next.')
-        holds(JSON.stringify(error).includes(`"code":"${error.code}"`), 'The error as JSON does not have its code.')
+        holds(jsonOf(error).includes(`"code":"${error.code}"`), 'The error as JSON does not have its code.')
+      }
+    },
+  },
+  {
+    name: 'secrets: none of them shows',
+    skip: ({ secrets }) => (secrets === undefined ? 'the provider was given no secrets' : undefined),
+    run: async (probe) => {
+      const { expander, setup } = probe
+      const volume = await probe.subject()
+      const state = await probe.state(volume.ref)
+      await probe.expand(volume.ref, volume.above(1))
+      const { states } = await probe.until(volume, volume.above(1))
+      const shown = {
+        'the identity': expander.normalize(volume.ref),
+        'a state': [state, ...states],
+        'the hints': expander.identify(volume.ref, state),
+        'the provider': expander,
+        'an error': await failures(probe),
+      }
+      for (const [what, value] of Object.entries(shown)) {
+        const text = `${inspect(value, { depth: 20, showHidden: true, maxStringLength: null })} ${jsonOf(value)}`
+        holds(secretIn(text, setup.secrets ?? []) === undefined, `A secret shows in ${what}.`)
       }
     },
   },
@@ -43,6 +67,12 @@ export const describingCases: readonly ProviderCase[] = [
         )
         holds(isDeepStrictEqual(state, before), 'identify changed the state.')
         usable(first)
+        const seenAs = first.mount === undefined ? 'device' : 'mount'
+        const declared = probe.capabilities.seenAs ?? 'device'
+        holds(
+          seenAs === declared,
+          `Hosts have the volume as a ${declared}, it is declared, and the hints are of a ${seenAs}.`,
+        )
         hints.push(first)
       }
       holds(
@@ -106,6 +136,15 @@ function recognise(expander: Probe['expander'], persistentVolume: object): unkno
     return expander.fromPersistentVolume?.(persistentVolume)
   } catch (error) {
     throw new ConformanceFailure(`fromPersistentVolume threw for ${JSON.stringify(persistentVolume)}: ${error}`)
+  }
+}
+
+/** Fails the case where what is for JSON cannot be written as such. */
+function jsonOf(value: unknown): string {
+  try {
+    return JSON.stringify(value instanceof Error ? value : jsonSafe(value))
+  } catch (error) {
+    throw new ConformanceFailure(`It cannot be written as JSON: ${error}`)
   }
 }
 

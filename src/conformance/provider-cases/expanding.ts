@@ -150,6 +150,32 @@ export const expandingCases: readonly ProviderCase[] = [
     },
   },
   {
+    name: 'expand: a lost answer is no failure',
+    skip: ({ loseAnswer }) => (loseAnswer === undefined ? 'the setup cannot lose an answer' : undefined),
+    run: async (probe) => {
+      const volume = await probe.subject()
+      const size = volume.above(2)
+      const requestId = probe.requestId()
+      probe.setup.loseAnswer?.(volume.ref)
+      for (let tries = 1; ; tries += 1) {
+        const [end] = await Promise.allSettled([probe.expand(volume.ref, size, undefined, requestId)])
+        if (end.status === 'fulfilled') break
+        const error: unknown = end.reason
+        holds(error instanceof VolumeExpansionError, `A lost answer became ${error}.`)
+        holds(
+          tries > 1 || error.outcome !== 'unchanged',
+          'It was accepted, and the outcome says that nothing was changed.',
+        )
+        holds(error.retryable || isConflict(error), `After a lost answer it cannot be asked again: ${error.message}`)
+        holds(tries < repetitions, `Asked ${tries} times, it still fails: ${error.message}`)
+        await probe.pause()
+      }
+      await probe.until(volume, size)
+      await probe.rest(volume)
+      await measures(volume, size, 'a growth whose answer was lost')
+    },
+  },
+  {
     name: 'expand: a missing volume stays missing',
     run: async (probe) => {
       const { missing } = probe.setup

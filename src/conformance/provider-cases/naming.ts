@@ -11,7 +11,7 @@ export const namingCases: readonly ProviderCase[] = [
   {
     name: 'capabilities: declared in full',
     run: async ({ expander, capabilities }) => {
-      const { granularity, readBatch, progress, hostsSeeGrowth, pace } = capabilities
+      const { granularity, readBatch, progress, hostsSeeGrowth, pace, poll, seenAs = 'device' } = capabilities
       holds(isText(expander.name), 'A provider has a name.')
       holds(typeof granularity === 'bigint' && granularity > 0n, 'granularity is a bigint of at least one byte.')
       holds(Number.isSafeInteger(readBatch) && readBatch > 0, 'readBatch is a whole number of at least 1.')
@@ -20,6 +20,10 @@ export const namingCases: readonly ProviderCase[] = [
         if (bucket === undefined) continue
         holds(bucket.burst >= 1 && bucket.perSecond > 0, 'A pace lets at least one request through, and more in time.')
       }
+      for (const time of poll === undefined ? [] : [poll.first, poll.cap, poll.window]) {
+        holds(Number.isFinite(time) && time >= 0, 'The times of poll are milliseconds, and not below 0.')
+      }
+      holds(seenAs === 'device' || seenAs === 'mount', `${seenAs} is not a way in which hosts have volumes.`)
     },
   },
   {

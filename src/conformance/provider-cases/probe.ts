@@ -4,6 +4,7 @@ import type { Capabilities, ReadOutcome, VolumeExpander, VolumeState } from '../
 import { type Bytes, roundUp } from '../../size.ts'
 import { ConformanceFailure, holds, rejection } from '../suite.ts'
 import type { AnySetup, AttachedVolume, ProviderVolume } from './setup.ts'
+import { wellFormed } from './state.ts'
 
 /** One case, before it is bound to a setup. */
 export interface ProviderCase {
@@ -31,7 +32,6 @@ export class Probe {
   readonly setup: AnySetup
   readonly expander: VolumeExpander<unknown, unknown>
   readonly capabilities: Capabilities
-  #requests = 0
 
   constructor(setup: AnySetup) {
     this.setup = setup
@@ -83,9 +83,9 @@ export class Probe {
     return promised(() => this.expander.expand(ref, options), 'expand')
   }
 
+  /** Never the same in two cases: a backend remembers, and would take one for a repetition of the other. */
   requestId(): string {
-    this.#requests += 1
-    return `00000000-0000-4000-8000-${`${this.#requests}`.padStart(12, '0')}`
+    return crypto.randomUUID()
   }
 
   pause(): Promise<void> {
@@ -98,6 +98,7 @@ export class Probe {
     const states: VolumeState[] = []
     for (let pauses = 0; pauses <= patience; pauses += 1) {
       const state = await this.state(volume.ref)
+      wellFormed(state)
       const real = await volume.measure()
       holds(state.size <= real, `read shows ${state.size} bytes while the volume has ${real}.`)
       states.push(state)

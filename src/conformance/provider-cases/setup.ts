@@ -35,6 +35,12 @@ export interface ProviderSetup<Ref, Options = undefined> {
   readonly missing: Ref
   /** Refs of any type that cannot name a volume, whatever exists. */
   readonly malformed: readonly unknown[]
+  /** A well-formed id of a snapshot that does not exist. Needed when the provider has `snapshots`. */
+  readonly missingSnapshot?: string
+  /** The backend accepts the next growth of this volume, and its answer is lost on the way. Left out where that cannot be arranged: what the provider then says is not checked. */
+  readonly loseAnswer?: (ref: Ref) => void
+  /** Passwords, keys and tokens that the provider was given, for the check that it shows none of them. Left out: it was given none. */
+  readonly secrets?: readonly string[]
   /** Lets some of the backend's time pass. Left out: 50 milliseconds of real time. */
   readonly pause?: () => Promise<void>
   /** How many pauses a growth may take at the most. Left out: 200. */

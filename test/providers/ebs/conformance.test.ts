@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { ofPersistentVolume } from '../../../providers/ebs/reference.ts'
 import { type ProviderSetup, providerCases } from '../../../src/conformance/index.ts'
 import { GiB } from '../../../src/size.ts'
-import { missing, world } from './world.ts'
+import { missing, secretAccessKey, sessionToken, world } from './world.ts'
 
 const { clock, ec2, expander } = world({ modifying: 2000, optimizing: 3000 })
 let made = 0
@@ -24,6 +24,9 @@ const setup: ProviderSetup<unknown, unknown> = {
     }
   },
   missing,
+  missingSnapshot: 'snap-0ffffffffffffffff',
+  loseAnswer: () => ec2.trouble('ModifyVolume', 'lost'),
+  secrets: [secretAccessKey, sessionToken],
   malformed: [
     '',
     'vol-',

@@ -10,6 +10,7 @@ import { type ComputeEmulator, startCompute } from '../../../src/testing/compute
 
 const project = 'test-project'
 const zone = 'us-central1-f'
+const token = 'ya29.canary/of+an-access-token'
 let emulator: ComputeEmulator
 let disks = 0
 const http = httpClient({ provider: 'gce-pd' })
@@ -27,7 +28,7 @@ function setupOf(
   const path = 'zone' in place ? `zones/${place.zone}` : `regions/${place.region}`
   return () => ({
     expander: gcePdExpander(
-      restClient({ id: `${emulator.url}-${path}`, endpoint: emulator.url, credentials: () => 'token', http }),
+      restClient({ id: `${emulator.url}-${path}`, endpoint: emulator.url, credentials: () => token, http }),
       project,
     ),
     volume: async () => {
@@ -48,6 +49,10 @@ function setupOf(
       }
     },
     missing: { ...place, disk: 'missing' },
+    missingSnapshot: 'missing',
+    loseAnswer: () =>
+      emulator.faults.add('zone' in place ? 'disks.resize' : 'regionDisks.resize', { kind: 'lost-answer' }),
+    secrets: [token],
     malformed: [
       '',
       'disk-1',
@@ -115,6 +120,9 @@ function placeholder(): ProviderSetup<GceDiskRef, GcePdOptions> {
     expander,
     volume: () => Promise.reject(new Error('not made')),
     missing: '',
+    missingSnapshot: '',
+    loseAnswer: () => {},
+    secrets: [],
     malformed: [],
     persistentVolumes: async () => [],
   }

@@ -60,6 +60,8 @@ describe.each(kinds)('conformance of %s volumes', (_, kind, block) => {
       }
     },
     missing: 'f'.repeat(32),
+    loseAnswer: () => shared.lose('accepted'),
+    secrets: [key],
     malformed: ['', 'x', 'F'.repeat(32), '../../queue', 7, null, undefined, {}],
     persistentVolumes: async () => {
       if (block) return []

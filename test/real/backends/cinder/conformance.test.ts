@@ -41,6 +41,7 @@ function setup(inUse: boolean): ProviderSetup<CinderRef> {
       }
     },
     missing: crypto.randomUUID(),
+    missingSnapshot: crypto.randomUUID(),
     malformed: ['', 'data', '../volumes', `${crypto.randomUUID()}/action`, 42, null, {}, { id: 7 }],
     async persistentVolumes() {
       const id = crypto.randomUUID()

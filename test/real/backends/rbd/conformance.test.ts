@@ -3,7 +3,7 @@ import { dashboardClient } from '../../../../providers/rbd/dashboard.ts'
 import { rbdExpander } from '../../../../providers/rbd/expander.ts'
 import type { RbdRef } from '../../../../providers/rbd/ref.ts'
 import { type ProviderSetup, providerCases } from '../../../../src/conformance/index.ts'
-import type { VolumeExpander } from '../../../../src/expander.ts'
+import type { Snapshots, VolumeExpander } from '../../../../src/expander.ts'
 import { MiB } from '../../../../src/size.ts'
 import type { CephLab } from '../../../lab/ceph/ceph.ts'
 import { sharedCeph } from '../support/ceph.ts'
@@ -29,6 +29,19 @@ function later(make: () => VolumeExpander<RbdRef>, shape: VolumeExpander<RbdRef>
     read: (refs, options) => real().read(refs, options),
     expand: (ref, options) => real().expand(ref, options),
     identify: (ref, state) => real().identify(ref, state),
+    ...(shape.snapshots === undefined ? {} : { snapshots: laterSnapshots(real) }),
+  }
+}
+
+function laterSnapshots(real: () => VolumeExpander<RbdRef>): Snapshots<RbdRef> {
+  const made = (): Snapshots<RbdRef> => {
+    const { snapshots } = real()
+    if (snapshots === undefined) throw new TypeError('This way to the cluster makes no snapshots.')
+    return snapshots
+  }
+  return {
+    create: (ref, options) => made().create(ref, options),
+    read: (ref, id, options) => made().read(ref, id, options),
   }
 }
 
@@ -46,6 +59,7 @@ function setup(expander: VolumeExpander<RbdRef>): ProviderSetup<RbdRef> {
       }
     },
     missing: 'volumes/tenant/nowhere',
+    missingSnapshot: 'nowhere',
     malformed: [
       '',
       'image',
@@ -94,8 +108,16 @@ describe.each([
 ] as const)('rbd() over the %s', (_name, expander) => {
   for (const { name, run, skip } of providerCases(setup(expander))) if (skip === undefined) test(name, run)
 
-  test('leaves out only what needs a host or parts', () => {
+  test('leaves out only what this setup cannot show', () => {
     const skips = providerCases(setup(expander)).flatMap(({ skip }) => skip ?? [])
-    expect(skips).toEqual(['the setup has no host', 'the provider has no parts'])
+    expect(new Set(skips)).toEqual(
+      new Set([
+        'the setup cannot lose an answer',
+        'the setup has no host',
+        'the provider was given no secrets',
+        'the provider has no parts',
+        ...(expander.snapshots === undefined ? ['the provider has no snapshots'] : []),
+      ]),
+    )
   })
 })
