@@ -1,8 +1,8 @@
 import { abortedError, VolumeExpansionError } from '../../src/errors.ts'
-import { formatSize, GiB } from '../../src/size.ts'
+import { formatSize, GiB, maxSize } from '../../src/size.ts'
 import { failure, headerOf, refusedBy } from './errors.ts'
 import { Gate } from './gate.ts'
-import { type Fields, fieldsOf, listOf, textOf, timeOf } from './json.ts'
+import { type Fields, fieldsOf, integerOf, listOf, textOf, timeOf } from './json.ts'
 import type { BlockStorageAnswer, BlockStorageClient, BlockStorageRequest } from './options.ts'
 
 /** The microversions of Cinder's API that this library was written for, by their minor number: volume 3.x. */
@@ -70,7 +70,7 @@ export class CinderApi {
 
   async volume(id: string, signal: AbortSignal | undefined): Promise<Fields> {
     const { body } = await this.#call({ method: 'GET', path: `/volumes/${id}`, what: `Reading ${id}`, signal })
-    return fieldsOf(fieldsOf(body)['volume'])
+    return described(id, fieldsOf(fieldsOf(body)['volume']))
   }
 
   async volumes({ limit, marker, changedSince }: PageRequest, signal: AbortSignal | undefined): Promise<VolumePage> {
@@ -192,6 +192,20 @@ export class CinderApi {
     return Math.min(most, microversions.newest)
   }
 }
+
+/** A volume as it is described: as the one that was asked for, and with a size. @throws {VolumeExpansionError} `backend-unreachable` */
+export function described(id: string, volume: Fields): Fields {
+  const size = integerOf(volume['size'])
+  if (volume['id'] === id && size !== undefined && size >= 0 && size <= largestSize) return volume
+  throw failure(`Cinder described ${id} in a way that is not understood.`, {
+    code: 'backend-unreachable',
+    retryable: true,
+    remedy: 'See whether the endpoint is that of Cinder, and what stands between here and there.',
+  })
+}
+
+/** GiB that can be told in bytes below 2^63. */
+const largestSize = Number(maxSize / GiB)
 
 function minorOf(value: unknown): number | undefined {
   const minor = /^3\.(\d{1,4})$/.exec(textOf(value) ?? '')?.[1]
