@@ -1,5 +1,5 @@
 import { abortedError, VolumeExpansionError } from '../../src/errors.ts'
-import { formatSize, GiB } from '../../src/size.ts'
+import { formatSize, GiB, maxSize } from '../../src/size.ts'
 import { failure, headerOf, refusedBy } from './errors.ts'
 import { Gate } from './gate.ts'
 import { type Fields, fieldsOf, integerOf, listOf, textOf, timeOf } from './json.ts'
@@ -70,12 +70,7 @@ export class CinderApi {
 
   async volume(id: string, signal: AbortSignal | undefined): Promise<Fields> {
     const { body } = await this.#call({ method: 'GET', path: `/volumes/${id}`, what: `Reading ${id}`, signal })
-    const volume = fieldsOf(fieldsOf(body)['volume'])
-    if (isWhole(volume)) return volume
-    throw failure(`Reading ${id}: what Cinder answered is no volume.`, {
-      ...{ code: 'backend-unreachable', retryable: true },
-      remedy: 'Check the endpoint, and what stands between here and there.',
-    })
+    return described(id, fieldsOf(fieldsOf(body)['volume']))
   }
 
   async volumes({ limit, marker, changedSince }: PageRequest, signal: AbortSignal | undefined): Promise<VolumePage> {
@@ -198,13 +193,20 @@ export class CinderApi {
   }
 }
 
-/** What is not there is not zero: a volume without a size or a state was not seen. */
-function isWhole(volume: Fields): boolean {
-  return (
-    [volume['id'], volume['status']].every((field) => textOf(field) !== undefined) &&
-    integerOf(volume['size']) !== undefined
-  )
+/** A volume as it is described: as the one that was asked for, and with a size and a state: what is not there is not zero. @throws {VolumeExpansionError} `backend-unreachable` */
+export function described(id: string, volume: Fields): Fields {
+  const size = integerOf(volume['size'])
+  const whole = volume['id'] === id && textOf(volume['status']) !== undefined
+  if (whole && size !== undefined && size >= 0 && size <= largestSize) return volume
+  throw failure(`Cinder described ${id} in a way that is not understood.`, {
+    code: 'backend-unreachable',
+    retryable: true,
+    remedy: 'See whether the endpoint is that of Cinder, and what stands between here and there.',
+  })
 }
+
+/** GiB that can be told in bytes below 2^63. */
+const largestSize = Number(maxSize / GiB)
 
 function minorOf(value: unknown): number | undefined {
   const minor = /^3\.(\d{1,4})$/.exec(textOf(value) ?? '')?.[1]

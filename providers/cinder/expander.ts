@@ -130,7 +130,8 @@ function identityOf(ref: CinderRef, scope: string): VolumeIdentity {
 }
 
 function projectOf(volume: Fields): string | undefined {
-  return textOf(volume['os-vol-tenant-attr:tenant_id'])
+  const project = textOf(volume['os-vol-tenant-attr:tenant_id'])
+  return project !== undefined && /^[!-~]{1,255}$/.test(project) ? project : undefined
 }
 
 /** Quotas are told before a growth, and not read again while it is waited for. */

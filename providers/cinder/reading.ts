@@ -1,6 +1,6 @@
 import { VolumeExpansionError } from '../../src/errors.ts'
 import { GiB } from '../../src/size.ts'
-import { type CinderApi, type GrowthMessage, messageCodes, microversions, newestAbout } from './client.ts'
+import { type CinderApi, described, type GrowthMessage, messageCodes, microversions, newestAbout } from './client.ts'
 import { type Fields, textOf } from './json.ts'
 import { type Asked, isSettled, sizeOf, statusOf } from './state.ts'
 
@@ -85,11 +85,20 @@ async function list(
     )
     for (const volume of page.volumes) {
       const id = textOf(volume['id'])
-      if (id !== undefined && wanted.delete(id)) found.set(id, volume)
+      if (id !== undefined && wanted.delete(id)) found.set(id, orRefusal(id, volume))
     }
     const last = textOf(page.volumes.at(-1)?.['id'])
     if (wanted.size === 0 || !page.more || last === undefined || last === marker) return pages
     marker = last
+  }
+}
+
+function orRefusal(id: string, volume: Fields): Fields | VolumeExpansionError {
+  try {
+    return described(id, volume)
+  } catch (error) {
+    if (error instanceof VolumeExpansionError) return error
+    throw error
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Limit, VolumePhase, VolumeState, VolumeUser } from '../../src/expander.ts'
 import type { Finding } from '../../src/findings.ts'
-import { type Bytes, bytes, formatSize, GiB } from '../../src/size.ts'
+import { type Bytes, bytes, formatSize, GiB, maxSize } from '../../src/size.ts'
 import { type GrowthMessage, messageCodes, microversions } from './client.ts'
 import { type Fields, fieldsOf, integerOf, listOf, textOf, timeOf } from './json.ts'
 
@@ -23,7 +23,7 @@ export interface Circumstances {
   readonly overhead?: Bytes | undefined
 }
 
-/** Bytes of a volume, as Cinder counts them. */
+/** Bytes of a volume that was described in full, as Cinder counts them. */
 export function sizeOf(volume: Fields): Bytes {
   return bytes(BigInt(integerOf(volume['size']) ?? 0) * GiB)
 }
@@ -78,8 +78,13 @@ export function stateOf(key: string, volume: Fields, circumstances: Circumstance
   }
 }
 
+/** At most what can be told in bytes: quotas may be any number. */
 function gibibytes(count: number): Bytes {
-  return bytes(BigInt(count) * GiB)
+  return bounded(BigInt(count) * GiB)
+}
+
+function bounded(size: bigint): Bytes {
+  return size < maxSize ? bytes(size) : maxSize
 }
 
 // Milliseconds: times in Cinder's database are whole seconds, and of more than one machine.
@@ -206,7 +211,7 @@ function limitsOf(volume: Fields, quota: Fields | undefined): readonly Limit[] {
     const free = gibibytes(Math.max(0, limit - used))
     found.push({
       what: 'quota',
-      most: (size + free) as Bytes,
+      most: bounded(size + free),
       source: `the project's quota ${name}: ${used} of ${limit} GiB are used`,
     })
   }

@@ -1,4 +1,5 @@
 import { VolumeExpansionError } from '../../src/errors.ts'
+import { GiB, maxSize } from '../../src/size.ts'
 import { providerName } from './errors.ts'
 
 /** What is used of a client of EC2: the `EC2Client` of @aws-sdk/client-ec2, or anything that takes its commands. */
@@ -104,31 +105,68 @@ async function load(): Promise<SdkModule> {
   }
 }
 
-function usedOfVolume(volume: SdkVolume): SdkVolume {
-  const { VolumeId, Size, State, VolumeType, Iops, Throughput, MultiAttachEnabled, Attachments = [], Operator } = volume
+// Clients of all kinds answer here: what is not of the type that it should have was not said.
+
+function usedOfVolume(given: unknown): SdkVolume {
+  const volume = recordOf(given)
+  const operator = recordOf(volume['Operator'])
+  const attachments = listOf(volume['Attachments']).map((attachment) =>
+    texts(recordOf(attachment), ['InstanceId', 'Device', 'State']),
+  )
   return defined({
-    ...{ VolumeId, Size, State, VolumeType, Iops, Throughput, MultiAttachEnabled },
-    Attachments:
-      Attachments.length === 0
-        ? undefined
-        : Attachments.map(({ InstanceId, Device, State: state }) => defined({ InstanceId, Device, State: state })),
-    Operator: Operator?.Managed === true ? Operator : undefined,
+    ...texts(volume, ['VolumeId', 'State', 'VolumeType']),
+    Size: gibibytesOf(volume['Size']),
+    Iops: numberOf(volume['Iops']),
+    Throughput: numberOf(volume['Throughput']),
+    MultiAttachEnabled: typeof volume['MultiAttachEnabled'] === 'boolean' ? volume['MultiAttachEnabled'] : undefined,
+    Attachments: attachments.length === 0 ? undefined : attachments,
+    Operator: operator['Managed'] === true ? { Managed: true, ...texts(operator, ['Principal']) } : undefined,
   })
 }
 
-function usedOfModification(modification: SdkModification): SdkModification {
-  const { VolumeId, ModificationState, StatusMessage, OriginalSize, TargetSize, Progress, StartTime } = modification
-  return defined({ VolumeId, ModificationState, StatusMessage, OriginalSize, TargetSize, Progress, StartTime })
+function usedOfModification(given: unknown): SdkModification {
+  const modification = recordOf(given)
+  const start = modification['StartTime']
+  return defined({
+    ...texts(modification, ['VolumeId', 'ModificationState', 'StatusMessage']),
+    OriginalSize: gibibytesOf(modification['OriginalSize']),
+    TargetSize: gibibytesOf(modification['TargetSize']),
+    Progress: numberOf(modification['Progress']),
+    StartTime: start instanceof Date && !Number.isNaN(start.getTime()) ? start : undefined,
+  })
+}
+
+function recordOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {}
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
+}
+
+function texts<Name extends string>(
+  from: Readonly<Record<string, unknown>>,
+  names: readonly Name[],
+): { [K in Name]?: string } {
+  return Object.fromEntries(names.flatMap((name) => (typeof from[name] === 'string' ? [[name, from[name]]] : []))) as {
+    [K in Name]?: string
+  }
+}
+
+function numberOf(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined
+}
+
+/** GiB that can be told in bytes below 2^63. */
+function gibibytesOf(value: unknown): number | undefined {
+  const isSize = Number.isSafeInteger(value) && Number(value) >= 0 && Number(value) <= Number(maxSize / GiB)
+  return isSize ? Number(value) : undefined
 }
 
 function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as {
     [K in keyof T]?: Exclude<T[K], undefined>
   }
-}
-
-interface Page {
-  readonly NextToken?: string
 }
 
 /** The calls on a client that is made, or given, when the first of them is. */
@@ -138,40 +176,32 @@ export function ec2Calls(client: () => Promise<Ec2Client>): Ec2Calls {
     return (await sender.send(new sdk[name](input), signal === undefined ? {} : { abortSignal: signal })) as Output
   }
 
-  async function all<Output extends Page, Item>(
+  async function all(
     name: CommandName,
     input: object,
-    itemsOf: (output: Output) => readonly Item[] | undefined,
+    member: string,
     signal: AbortSignal | undefined,
-  ): Promise<readonly Item[]> {
-    const items: Item[] = []
-    let more: Page = {}
-    do {
-      const output: Output = await send<Output>(name, { ...input, ...more }, signal)
-      items.push(...(itemsOf(output) ?? []))
-      more = output.NextToken ? { NextToken: output.NextToken } : {}
-    } while (more.NextToken !== undefined)
-    return items
+  ): Promise<readonly unknown[]> {
+    const items: unknown[] = []
+    let token: unknown
+    for (;;) {
+      const more = token === undefined ? {} : { NextToken: token }
+      const output = recordOf(await send<unknown>(name, { ...input, ...more }, signal))
+      items.push(...listOf(output[member]))
+      const { NextToken: next } = output
+      if (typeof next !== 'string' || next === '') return items
+      if (next === token) throw Object.assign(new Error('the list never ends'), { name: 'RepeatedToken' })
+      token = next
+    }
   }
 
   // Only what is used is kept: ten thousand volumes are remembered while they grow.
-  const volumes = (input: object, signal?: AbortSignal): Promise<readonly SdkVolume[]> =>
-    all(
-      'DescribeVolumesCommand',
-      input,
-      (output: Page & { Volumes?: SdkVolume[] }) => output.Volumes?.map(usedOfVolume),
-      signal,
-    )
-  const modifications = (input: object, signal?: AbortSignal): Promise<readonly SdkModification[]> =>
-    all(
-      'DescribeVolumesModificationsCommand',
-      input,
-      (output: Page & { VolumesModifications?: SdkModification[] }) =>
-        output.VolumesModifications?.map(usedOfModification),
-      signal,
-    )
-  const snapshots = (input: object, signal?: AbortSignal): Promise<readonly SdkSnapshot[]> =>
-    all('DescribeSnapshotsCommand', input, (output: Page & { Snapshots?: SdkSnapshot[] }) => output.Snapshots, signal)
+  const volumes = async (input: object, signal?: AbortSignal): Promise<readonly SdkVolume[]> =>
+    (await all('DescribeVolumesCommand', input, 'Volumes', signal)).map(usedOfVolume)
+  const modifications = async (input: object, signal?: AbortSignal): Promise<readonly SdkModification[]> =>
+    (await all('DescribeVolumesModificationsCommand', input, 'VolumesModifications', signal)).map(usedOfModification)
+  const snapshots = async (input: object, signal?: AbortSignal): Promise<readonly SdkSnapshot[]> =>
+    (await all('DescribeSnapshotsCommand', input, 'Snapshots', signal)).map((snapshot) => recordOf(snapshot))
   const byId = (ids: readonly string[]): object => ({ Filters: [{ Name: 'volume-id', Values: ids }], MaxResults: 500 })
 
   return {
@@ -180,8 +210,8 @@ export function ec2Calls(client: () => Promise<Ec2Client>): Ec2Calls {
     modificationsByIds: (ids, signal) => modifications({ VolumeIds: ids }, signal),
     modificationsByFilter: (ids, signal) => modifications(byId(ids), signal),
     async modify(input, signal) {
-      const output = await send<{ VolumeModification?: SdkModification }>('ModifyVolumeCommand', input, signal)
-      return output.VolumeModification && usedOfModification(output.VolumeModification)
+      const { VolumeModification: begun } = recordOf(await send<unknown>('ModifyVolumeCommand', input, signal))
+      return begun === undefined ? undefined : usedOfModification(begun)
     },
     createSnapshot(id, description, tags, signal) {
       const TagSpecifications = [{ ResourceType: 'snapshot', Tags: tags }]

@@ -123,6 +123,10 @@ export class Sights {
           return [id, missing(id)]
         }
         const history = modifications.get(id) ?? []
+        if (!isDescribed(volume, newestOf(history))) {
+          this.#memory.delete(id)
+          return [id, undescribed(id)]
+        }
         const starts = history.flatMap(({ StartTime }) => (StartTime === undefined ? [] : [StartTime]))
         const sight = { volume, newest: newestOf(history), starts }
         this.#of(id).seen = { sight, at }
@@ -200,6 +204,18 @@ async function named<Result>(
   } catch (thrown) {
     throw ec2Error(thrown, action, about, signal)
   }
+}
+
+/** Whether sizes are told: the volume's own, and of a modification under way the one that can still be used. */
+function isDescribed({ Size }: SdkVolume, newest: SdkModification | undefined): boolean {
+  return Size !== undefined && (!isUnderWay(newest) || newest?.OriginalSize !== undefined)
+}
+
+function undescribed(id: string): VolumeExpansionError {
+  return new VolumeExpansionError('backend-unreachable', `EC2 described ${id} in a way that is not understood.`, {
+    ...{ layer: 'volume', provider: providerName, outcome: 'unchanged', retryable: true },
+    remedy: 'See whether the endpoint is that of EC2, and what stands between here and there.',
+  })
 }
 
 function missing(id: string): VolumeExpansionError {

@@ -1,6 +1,6 @@
 import { VolumeExpansionError } from '../../src/errors.ts'
 import { type Collection, type ComputeCall, type ComputeClient, pageOf } from './client.ts'
-import type { FailureContext } from './errors.ts'
+import { type FailureContext, providerName } from './errors.ts'
 import {
   type Attachment,
   attachmentsOf,
@@ -33,8 +33,12 @@ export class PlaceApi {
       others.length === 0
         ? [await this.#existing(first, signal)]
         : await this.#list('disks', this.place, named(names), signal)
-    const found = resources.map(diskOf).filter((disk) => disk !== undefined)
-    return new Map(found.filter(({ name }) => names.includes(name)).map((disk) => [disk.name, disk]))
+    const found = resources.filter((resource) => resource !== undefined).map(diskOf)
+    // What is no disk is not told apart from one that is missing by leaving it out.
+    const disks = found.filter((disk) => disk !== undefined)
+    const isOther = others.length === 0 && disks.some(({ name }) => name !== first)
+    if (disks.length < found.length || isOther) throw undescribed(names)
+    return new Map(disks.filter(({ name }) => names.includes(name)).map((disk) => [disk.name, disk]))
   }
 
   /** The changes of disks that are under way here, whoever began them, by what they change. */
@@ -188,6 +192,7 @@ export class PlaceApi {
       const query = { filter, ...(pageToken === undefined ? {} : { pageToken }) }
       const { items, next } = pageOf(await this.#send({ collection, verb: 'list', query }, signal, place))
       all.push(...items)
+      if (next !== undefined && next === pageToken) throw unreadable(`The list of ${collection} never ends.`)
       pageToken = next
     } while (pageToken !== undefined)
     return all
@@ -201,6 +206,19 @@ export class PlaceApi {
     const where = call.collection === 'snapshots' ? {} : { place }
     return this.#client.send({ ...call, ...where, project: this.project, signal }, contextOf(call, place, this.project))
   }
+}
+
+function undescribed(names: readonly string[]): VolumeExpansionError {
+  const [first, ...others] = names
+  const which = others.length === 0 ? `disk ${first}` : `${names.length} disks`
+  return unreadable(`Compute Engine described ${which} in a way that is not understood.`)
+}
+
+function unreadable(message: string): VolumeExpansionError {
+  return new VolumeExpansionError('backend-unreachable', message, {
+    ...{ layer: 'volume', provider: providerName, outcome: 'unchanged', retryable: true },
+    remedy: 'See whether the address is that of the API, and what stands between here and there.',
+  })
 }
 
 /** One RE2 expression that has to match the whole name; names hold no character that means something in it. */

@@ -1,3 +1,4 @@
+import { GiB, maxSize } from '../../src/size.ts'
 import { fieldOf } from './errors.ts'
 import type { Provisioned } from './performance.ts'
 
@@ -28,7 +29,7 @@ export interface NativeOperation {
 export function diskOf(resource: unknown): NativeDisk | undefined {
   const name = fieldOf(resource, 'name')
   const sizeGb = wholeNumber(fieldOf(resource, 'sizeGb'))
-  if (typeof name !== 'string' || sizeGb === undefined) return undefined
+  if (typeof name !== 'string' || sizeGb === undefined || sizeGb > maxSize / GiB) return undefined
   const iops = wholeNumber(fieldOf(resource, 'provisionedIops'))
   const throughput = wholeNumber(fieldOf(resource, 'provisionedThroughput'))
   const attachedAt = fieldOf(resource, 'lastAttachTimestamp')
@@ -86,7 +87,7 @@ export function attachmentsOf(resource: unknown, zone: string): ReadonlyMap<stri
 
 /** `zone` and `name` of an instance's link. */
 export function instanceOf(link: string): { readonly zone: string; readonly name: string } | undefined {
-  const [, zone, name] = /\/zones\/([^/]+)\/instances\/([^/]+)$/.exec(link) ?? []
+  const [, zone, name] = /\/zones\/([-a-z0-9]+)\/instances\/([-a-z0-9]+)$/.exec(link) ?? []
   return zone === undefined || name === undefined ? undefined : { zone, name }
 }
 
@@ -95,6 +96,8 @@ function textOf(value: unknown, name: string): string {
   return typeof text === 'string' ? text : ''
 }
 
+/** Exact, or none: a number that is too large for that is not what the service has said. */
 function wholeNumber(value: unknown): bigint | undefined {
-  return /^\d+$/.test(String(value)) ? BigInt(String(value)) : undefined
+  if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? BigInt(value) : undefined
+  return typeof value === 'string' && /^\d{1,19}$/.test(value) ? BigInt(value) : undefined
 }

@@ -165,7 +165,8 @@ async function learn(disks: ReadonlyMap<string, NativeDisk>, reading: Reading): 
 /** A type that cannot be read is no reason not to look at its disks. */
 async function learnType(type: string, { api, memory, signal }: Reading): Promise<void> {
   const known = memory.types.get(type)
-  if (type === '' || (known !== undefined && performance.now() - known.at < typeMemory)) return
+  // What cannot be the name of a type is not asked for.
+  if (!/^[-\w.]+$/.test(type) || (known !== undefined && performance.now() - known.at < typeMemory)) return
   const most = await api.validDiskSize(type, signal).then(mostOf, (thrown: unknown) => {
     if (thrown instanceof VolumeExpansionError && thrown.code !== 'aborted') return undefined
     throw thrown

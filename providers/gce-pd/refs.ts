@@ -128,11 +128,22 @@ export function refOfPersistentVolume(persistentVolume: object): GceDiskRef | un
   }
   const name = fieldOf(fieldOf(spec, 'gcePersistentDisk'), 'pdName')
   if (typeof name !== 'string') return undefined
-  const zones = [...new Set([...labelledZones(persistentVolume), ...affineZones(spec)])]
-  const [zone, other] = zones
-  if (zone === undefined) return { disk: name }
-  // A regional disk lists both of its zones, which share all of their name but the last letter.
-  return other === undefined ? { zone, disk: name } : { region: zone.replace(/-[a-z]$/, ''), disk: name }
+  return { ...placeIn(labelledZones(persistentVolume), affineZones(spec)), disk: name }
+}
+
+/** Where a disk is by the zones of its volume's labels and of its node affinity, which have to say the same; nothing where that is not one zone or one region for certain. */
+function placeIn(labelled: readonly string[], affine: readonly string[]): Pick<GceDisk, 'zone' | 'region'> {
+  const said = [labelled, affine].map((zones) => [...new Set(zones)].sort()).filter((zones) => zones.length > 0)
+  const [zones = [], others = zones] = said
+  const [zone, other, ...further] = zones
+  if (zone === undefined || further.length > 0 || zones.join(' ') !== others.join(' ')) return {}
+  if (other === undefined) return { zone }
+  // A regional disk lists both of its zones, which share all of their name but what is behind the last hyphen.
+  return regionOf(zone) === regionOf(other) ? { region: regionOf(zone) } : {}
+}
+
+function regionOf(zone: string): string {
+  return zone.slice(0, Math.max(0, zone.lastIndexOf('-')))
 }
 
 function labelledZones(persistentVolume: object): readonly string[] {
@@ -146,14 +157,17 @@ function labelledZones(persistentVolume: object): readonly string[] {
 
 function affineZones(spec: unknown): readonly string[] {
   const terms = fieldOf(fieldOf(fieldOf(spec, 'nodeAffinity'), 'required'), 'nodeSelectorTerms')
-  return asArray(terms)
-    .flatMap((term) => asArray(fieldOf(term, 'matchExpressions')))
-    .filter(
-      (expression) =>
-        zoneLabels.includes(String(fieldOf(expression, 'key'))) && fieldOf(expression, 'operator') === 'In',
-    )
-    .flatMap((expression) => asArray(fieldOf(expression, 'values')))
-    .filter((value) => typeof value === 'string')
+  return (
+    asArray(terms)
+      .flatMap((term) => asArray(fieldOf(term, 'matchExpressions')))
+      .filter(
+        (expression) =>
+          zoneLabels.includes(String(fieldOf(expression, 'key'))) && fieldOf(expression, 'operator') === 'In',
+      )
+      .flatMap((expression) => asArray(fieldOf(expression, 'values')))
+      // What is no text names no zone, and then it is not known which zones they are.
+      .map((value) => (typeof value === 'string' ? value : ''))
+  )
 }
 
 function asArray(value: unknown): readonly unknown[] {

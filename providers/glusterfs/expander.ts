@@ -17,7 +17,7 @@ import { type GlusterAnswer, type GlusterClient, glusterClient } from './client.
 import { failure, glusterError, providerName } from './errors.ts'
 import { type Brick, type BrickSet, brickSize, type Layout, largestFile, layoutOf, levels, sizeOf } from './layout.ts'
 import { type Candidates, examine, tooLittle, unmark } from './new-bricks.ts'
-import { type GlusterOptions, type GlusterRef, type GlusterVolumeRef, volumeRef } from './options.ts'
+import { type GlusterOptions, type GlusterRef, type GlusterVolumeRef, isVolumeName, volumeRef } from './options.ts'
 import { type Rebalance, rebalanceOf } from './rebalance.ts'
 
 const capabilities: Capabilities = {
@@ -506,10 +506,14 @@ function largestOf(one: Bytes, other: Bytes | undefined): Bytes {
 
 /** The volume's name in a PersistentVolume of Kubernetes' own GlusterFS plug-in: `path`, which may name a directory within it. */
 export function nameOf(persistentVolume: object): string | undefined {
-  const { spec } = persistentVolume as {
-    readonly spec?: { readonly glusterfs?: { readonly path?: unknown } | null } | null
-  }
-  const path = spec?.glusterfs?.path
+  const path = fieldOf(fieldOf(fieldOf(persistentVolume, 'spec'), 'glusterfs'), 'path')
   const name = typeof path === 'string' ? path.replace(/^\//, '').split('/')[0] : undefined
-  return name !== undefined && /^[A-Za-z0-9_][A-Za-z0-9_-]*$/.test(name) && name !== 'all' ? name : undefined
+  return isVolumeName(name) ? name : undefined
+}
+
+/** An own member of something that may not even be an object. */
+function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+    ? Reflect.get(value, name)
+    : undefined
 }

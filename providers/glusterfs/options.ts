@@ -61,9 +61,11 @@ export function volumeRef(ref: unknown): GlusterVolumeRef {
   const { name } = given
   const remedy = 'Give the name of the volume as `gluster volume list` shows it.'
   if (typeof name !== 'string') throw invalidReference(name, 'a name is a string', remedy)
-  // cli_validate_volname; "all" means every volume there.
-  if (!/^[A-Za-z0-9_][A-Za-z0-9_-]{0,255}$/.test(name) || name === 'all') {
-    throw invalidReference(name, 'a name has letters, digits, _ and - only', remedy)
-  }
+  if (!isVolumeName(name)) throw invalidReference(name, 'a name has letters, digits, _ and - only', remedy)
   return { ...given, name }
+}
+
+/** As cli_validate_volname has it; "all" means every volume there. */
+export function isVolumeName(name: unknown): name is string {
+  return typeof name === 'string' && /^[A-Za-z0-9_][A-Za-z0-9_-]{0,255}$/.test(name) && name !== 'all'
 }

@@ -184,14 +184,15 @@ function isAboutOne({ code }: VolumeExpansionError): boolean {
 function factsIn(answer: HttpAnswer, spec: string): ImageFacts {
   const seen = answer.json()
   const size = whole(member(seen, 'size'))
-  if (size === undefined) {
+  // Without its features it is not known whether the image is a mirror.
+  const bits = whole(member(seen, 'features'))
+  if (size === undefined || size > maxSize || bits === undefined) {
     throw rbdError('backend-unreachable', `What the dashboard says of ${spec} cannot be read.`, {
       outcome: 'unchanged',
       remedy: 'See whether the address is that of the API of Ceph’s manager.',
     })
   }
   const id = text(member(seen, 'id'))
-  const bits = whole(member(seen, 'features')) ?? 0n
   const used = whole(member(seen, 'disk_usage'))
   return {
     size: bytes(size),
@@ -200,7 +201,7 @@ function factsIn(answer: HttpAnswer, spec: string): ImageFacts {
     ...(id === undefined ? {} : { id }),
     ...((bits & nonPrimaryBit) === 0n ? {} : { mirror: 'non-primary' as const }),
     ...((bits & migratingBit) === 0n ? {} : { migration: 'migrating' }),
-    ...(used === undefined ? {} : { used: bytes(used) }),
+    ...(used === undefined ? {} : { used: bounded(used) }),
   }
 }
 

@@ -1,5 +1,5 @@
 import type { ExecResult } from '../../src/hosts/host.ts'
-import { type Bytes, bytes } from '../../src/size.ts'
+import { type Bytes, bytes, maxSize } from '../../src/size.ts'
 import type { ImageFacts, Watcher } from './client.ts'
 import { rbdError } from './errors.ts'
 import { items, member, parseExact, text, whole } from './json.ts'
@@ -40,7 +40,7 @@ function statusFacts(status: unknown): Pick<ImageFacts, 'watchers' | 'migration'
   const watchers = items(member(status, 'watchers')).map(
     (watcher): Watcher => ({
       address: text(member(watcher, 'address')) ?? 'an unknown address',
-      client: String(member(watcher, 'client') ?? 'unknown'),
+      client: `${whole(member(watcher, 'client')) ?? 'unknown'}`,
       cookie: whole(member(watcher, 'cookie')) ?? 0n,
     }),
   )
@@ -50,7 +50,7 @@ function statusFacts(status: unknown): Pick<ImageFacts, 'watchers' | 'migration'
 
 function sizeOf(seen: unknown, result: ExecResult, spec: string): Bytes {
   const size = whole(member(seen, 'size'))
-  if (size === undefined) throw unreadable(result, spec)
+  if (size === undefined || size > maxSize) throw unreadable(result, spec)
   return bytes(size)
 }
 

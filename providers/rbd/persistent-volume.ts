@@ -21,6 +21,8 @@ export function fromPersistentVolume(persistentVolume: object): RbdImage | undef
 function usable(pool: unknown, namespace: unknown, image: unknown): RbdImage | undefined {
   const parts = { pool: text(pool), namespace: text(namespace), image: text(image) }
   if (parts.pool === undefined || parts.image === undefined) return undefined
+  // Without a namespace it is the default one; with one that cannot be read it is an image of another.
+  if (parts.namespace === undefined && (namespace ?? '') !== '') return undefined
   const ref: RbdImage = {
     pool: parts.pool,
     ...(parts.namespace === undefined ? {} : { namespace: parts.namespace }),

@@ -9,11 +9,14 @@ export function quantityOf(size: bigint): string {
   return `${size / 1024n ** BigInt(power)}${units[power]}`
 }
 
+/** Nothing, with one of Kubernetes' suffixes: what has another one behind it is nonsense, and nonsense is not zero. */
+const zero = /^0+(?:[numkMGTPE]|[KMGTPE]i)?$/
+
 /** Bytes of a quantity as the API server writes it, rounded up; undefined when there is none that can be read: unknown is not zero. */
 export function sizeOf(quantity: unknown): Bytes | undefined {
   if (typeof quantity === 'number') return Number.isSafeInteger(quantity) && quantity >= 0 ? bytes(quantity) : undefined
   if (typeof quantity !== 'string') return undefined
-  if (/^0+[a-zA-Z]*$/.test(quantity)) return bytes(0n)
+  if (zero.test(quantity)) return bytes(0n)
   try {
     return parseSize(quantity)
   } catch {

@@ -1,6 +1,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import { type Outcome, VolumeExpansionError } from '../../../src/errors.ts'
 import { type HttpAnswer, type HttpClient, httpClient, retryAfterOf } from '../../../src/services/http.ts'
+import { GiB, maxSize } from '../../../src/size.ts'
 import { failure, providerName } from '../errors.ts'
 import { heketiError } from './errors.ts'
 
@@ -161,10 +162,20 @@ function record(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {}
 }
 
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+}
+
+/** GiB that can be told in bytes below 2^63. */
+function isSize(value: unknown): value is number {
+  return isCount(value) && BigInt(value) <= maxSize / GiB
+}
+
 function volumeIn(value: unknown, asked: string): HeketiVolume {
   const { id, name, size, usablesize, bricks, blockvolume } = record(value)
-  const usable = typeof usablesize === 'number' && usablesize > 0 ? usablesize : size
-  if (id !== asked || typeof name !== 'string' || typeof usable !== 'number' || !Number.isSafeInteger(usable)) {
+  // Written by some versions only, and 0 where it is not known.
+  const usable = (usablesize ?? 0) === 0 ? size : usablesize
+  if (id !== asked || typeof name !== 'string' || !isSize(usable)) {
     throw new VolumeExpansionError(
       'backend-unreachable',
       'Heketi described a volume in a way that is not understood.',
@@ -175,11 +186,11 @@ function volumeIn(value: unknown, asked: string): HeketiVolume {
     )
   }
   // Bricks are counted in KiB.
-  const sizes = (Array.isArray(bricks) ? bricks : []).map((brick) => Number(record(brick)['size'] ?? 0) / 2 ** 20)
+  const sizes = (Array.isArray(bricks) ? bricks : []).map((brick) => record(brick)['size'])
   const { iqn } = record(blockvolume)
   return {
     ...{ id, name, size: usable },
-    ...(sizes.length === 0 ? {} : { largestBrick: Math.max(...sizes) }),
+    ...(sizes.length > 0 && sizes.every(isCount) ? { largestBrick: Math.max(...sizes) / 2 ** 20 } : {}),
     ...(typeof iqn === 'string' ? { iqn } : {}),
   }
 }
