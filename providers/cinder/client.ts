@@ -193,16 +193,23 @@ export class CinderApi {
   }
 }
 
-/** A volume as it is described: as the one that was asked for, and with a size and a state: what is not there is not zero. @throws {VolumeExpansionError} `backend-unreachable` */
+/** A volume as it is described: as the one that was asked for, and with a state and a size. @throws {VolumeExpansionError} `backend-unreachable` */
 export function described(id: string, volume: Fields): Fields {
   const size = integerOf(volume['size'])
-  const whole = volume['id'] === id && textOf(volume['status']) !== undefined
-  if (whole && size !== undefined && size >= 0 && size <= largestSize) return volume
+  if (isWhole(volume) && volume['id'] === id && size !== undefined && size >= 0 && size <= largestSize) return volume
   throw failure(`Cinder described ${id} in a way that is not understood.`, {
     code: 'backend-unreachable',
     retryable: true,
     remedy: 'See whether the endpoint is that of Cinder, and what stands between here and there.',
   })
+}
+
+/** What is not there is not zero: a volume without a size or a state was not seen. */
+function isWhole(volume: Fields): boolean {
+  return (
+    [volume['id'], volume['status']].every((field) => textOf(field) !== undefined) &&
+    integerOf(volume['size']) !== undefined
+  )
 }
 
 /** GiB that can be told in bytes below 2^63. */
