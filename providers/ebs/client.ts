@@ -104,27 +104,55 @@ async function load(): Promise<SdkModule> {
   }
 }
 
+type Mutable<T> = { -readonly [Name in keyof T]: T[Name] }
+
+// Written part by part, so that what is held of ten thousand volumes takes no more room than it has to.
 function usedOfVolume(volume: SdkVolume): SdkVolume {
   const { VolumeId, Size, State, VolumeType, Iops, Throughput, MultiAttachEnabled, Attachments = [], Operator } = volume
-  return defined({
-    ...{ VolumeId, Size, State, VolumeType, Iops, Throughput, MultiAttachEnabled },
-    Attachments:
-      Attachments.length === 0
-        ? undefined
-        : Attachments.map(({ InstanceId, Device, State: state }) => defined({ InstanceId, Device, State: state })),
-    Operator: Operator?.Managed === true ? Operator : undefined,
-  })
+  const used: Mutable<SdkVolume> = {}
+  if (VolumeId !== undefined) used.VolumeId = VolumeId
+  if (Size !== undefined) used.Size = Size
+  if (State !== undefined) used.State = shared(State)
+  if (VolumeType !== undefined) used.VolumeType = shared(VolumeType)
+  if (Iops !== undefined) used.Iops = Iops
+  if (Throughput !== undefined) used.Throughput = Throughput
+  if (MultiAttachEnabled !== undefined) used.MultiAttachEnabled = MultiAttachEnabled
+  if (Attachments.length > 0) used.Attachments = Attachments.map(usedOfAttachment)
+  if (Operator?.Managed === true) used.Operator = Operator
+  return used
+}
+
+type SdkAttachment = NonNullable<SdkVolume['Attachments']>[number]
+
+function usedOfAttachment({ InstanceId, Device, State }: SdkAttachment): SdkAttachment {
+  const used: Mutable<SdkAttachment> = {}
+  if (InstanceId !== undefined) used.InstanceId = InstanceId
+  if (Device !== undefined) used.Device = Device
+  if (State !== undefined) used.State = shared(State)
+  return used
 }
 
 function usedOfModification(modification: SdkModification): SdkModification {
   const { VolumeId, ModificationState, StatusMessage, OriginalSize, TargetSize, Progress, StartTime } = modification
-  return defined({ VolumeId, ModificationState, StatusMessage, OriginalSize, TargetSize, Progress, StartTime })
+  const used: Mutable<SdkModification> = {}
+  if (VolumeId !== undefined) used.VolumeId = VolumeId
+  if (ModificationState !== undefined) used.ModificationState = shared(ModificationState)
+  if (StatusMessage !== undefined) used.StatusMessage = StatusMessage
+  if (OriginalSize !== undefined) used.OriginalSize = OriginalSize
+  if (TargetSize !== undefined) used.TargetSize = TargetSize
+  if (Progress !== undefined) used.Progress = Progress
+  if (StartTime !== undefined) used.StartTime = StartTime
+  return used
 }
 
-function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>
-  }
+const words = new Map<string, string>()
+
+/** One string for each of the few words that EC2 has for states and types, instead of one for each volume. */
+function shared(word: string): string {
+  const known = words.get(word)
+  if (known !== undefined) return known
+  if (words.size < 100) words.set(word, word)
+  return word
 }
 
 interface Page {
