@@ -21,7 +21,7 @@ export interface Capabilities {
 
 /** How often it is worth looking at a growth under way. Milliseconds. */
 export interface PollCadence {
-  /** From the acceptance of a growth to the first look. */
+  /** From the acceptance of a growth to the first look; nothing is expected to be over before, so that with many the window is counted from then. */
   readonly first: number
   /** The longest interval between the looks at a volume that is followed alone. */
   readonly cap: number
@@ -304,14 +304,16 @@ const handles = new WeakMap<Volume, VolumeHandle>()
  */
 export function volumeOf<Ref, Options>(expander: VolumeExpander<Ref, Options>, ref: Ref, options?: Options): Volume {
   const identity = expander.normalize(ref)
-  const volume: Volume = Object.freeze({
-    provider: expander.name,
-    label: identity.label,
-    toJSON: () => ({ provider: expander.name, label: identity.label }),
-  })
+  const volume: Volume = Object.freeze({ provider: expander.name, label: identity.label, toJSON: volumeJson })
   // The pair is sound: this ref and these options only ever go back to the expander that they came with.
   handles.set(volume, { expander: expander as VolumeExpander<unknown, unknown>, ref, options, identity })
   return volume
+}
+
+// One for all volumes, of which there may be many.
+function volumeJson(this: Volume): object {
+  const { provider, label } = this
+  return { provider, label }
 }
 
 /** @throws {TypeError} when the value was not made by {@link volumeOf} */

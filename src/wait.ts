@@ -72,16 +72,31 @@ type Look<State> =
  * @throws {VolumeExpansionError} `timeout` with outcome `unknown`, never before a look that began after the deadline; `aborted` with outcome
  * `unknown`; whatever `judge` throws and whatever `read` rejects with that is not retryable
  */
-export async function pollUntil<State>(options: PollOptions<State>): Promise<State> {
+export function pollUntil<State>(options: PollOptions<State>): Promise<State> {
+  const { clock, rounds, deadline, signal } = options
+  const sight: Sight<State> = { seen: undefined, failure: undefined }
+  const begun = clock.now()
+  // Nothing but one object is left to wait for the first of the rounds: most of many thousands wait there until they are done.
+  if (signal?.aborted === true || begun >= deadline || rounds?.isOn() !== true)
+    return pollAlone(options, sight, begun, false)
+  return inRounds(options, rounds, sight).then((found) =>
+    found === undefined ? pollAlone(options, sight, begun, true) : found.state,
+  )
+}
+
+async function pollAlone<State>(
+  options: PollOptions<State>,
+  sight: Sight<State>,
+  begun: number,
+  hasWaited: boolean,
+): Promise<State> {
   const { clock, random, deadline, signal, layer } = options
   const { first = 100, factor = 1.6, cap = 5000 } = options.schedule ?? {}
   const meaning = { layer, outcome: 'unknown' } as const
-  const begun = clock.now()
   let interval = Math.min(first, cap)
-  const sight: Sight<State> = { seen: undefined, failure: undefined }
-  let final = begun >= deadline
+  let final = clock.now() >= deadline
   const early = Math.min(options.delay ?? 0, deadline - begun)
-  if (early > 0 && options.rounds?.isOn() !== true) await abortableSleep(clock, early, signal, meaning)
+  if (early > 0 && !hasWaited && options.rounds?.isOn() !== true) await abortableSleep(clock, early, signal, meaning)
   for (;;) {
     refuseAborted(signal, meaning)
     if (!final && options.rounds?.isOn() === true) {

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
 import { esbuild } from '../esbuild.ts'
 
@@ -12,6 +13,8 @@ export interface InFlight {
   /** Milliseconds by which the event loop was late. */
   readonly delayP99: number
   readonly delayMost: number
+  /** The same of a process that does nothing, at the same time: what the machine itself adds. */
+  readonly idleDelayP99: number
   /** Milliseconds of processor time for each, from its request to its report. */
   readonly cpuEach: number
 }
@@ -25,8 +28,12 @@ export async function measureInFlight(count: number): Promise<InFlight> {
       throw new Error(`The measured process ended with ${code}.`)
     })
     ended.catch(() => {})
-    const [result] = (await Promise.race([once(measured, 'message'), ended])) as [InFlight]
-    return result
+    // This process only waits.
+    const idle = monitorEventLoopDelay({ resolution: 5 })
+    idle.enable()
+    const [result] = (await Promise.race([once(measured, 'message'), ended])) as [Omit<InFlight, 'idleDelayP99'>]
+    idle.disable()
+    return { ...result, idleDelayP99: (idle.percentile(99) - 5e6) / 1e6 }
   } finally {
     emulator.disconnect()
   }

@@ -3,7 +3,7 @@ import { type GceFleetResult, gceFleet } from './gce.ts'
 import { type InFlight, measureInFlight } from './in-flight.ts'
 import { plot } from './plot.ts'
 import { type FleetResult, growFleet } from './run.ts'
-import { documented, raised } from './settings.ts'
+import { documented, doubled, raised } from './settings.ts'
 
 export interface FleetBench {
   readonly fleets: readonly FleetResult[]
@@ -14,7 +14,7 @@ export interface FleetBench {
 /** Fleets on a virtual clock, for the plot of all windows; and many growths in flight at once over real connections. */
 export async function benchFleet(isQuick: boolean): Promise<FleetBench> {
   const fleets: FleetResult[] = []
-  for (const account of [documented, raised]) {
+  for (const account of [documented, doubled, raised]) {
     for (const window of isQuick ? [1, 2] : [0.1, 0.25, 0.5, 1, 2, 5]) {
       fleets.push(await growFleet(account, isQuick ? 200 : 1000, window))
     }

@@ -105,68 +105,100 @@ async function load(): Promise<SdkModule> {
   }
 }
 
-// Clients of all kinds answer here: what is not of the type that it should have was not said.
+// Clients of all kinds answer here: what is not of the type that it should have was not said. Written part by part, so that what is held of ten thousand volumes
+// takes no more room than it has to.
+
+type Mutable<T> = { -readonly [Name in keyof T]: T[Name] }
 
 function usedOfVolume(given: unknown): SdkVolume {
   const volume = recordOf(given)
+  const used: Mutable<SdkVolume> = {}
+  keepTexts(used, volume, ['VolumeId'])
+  keepWords(used, volume, ['State', 'VolumeType'])
+  keepSizes(used, volume, ['Size'])
+  keepNumbers(used, volume, ['Iops', 'Throughput'])
+  if (typeof volume['MultiAttachEnabled'] === 'boolean') used.MultiAttachEnabled = volume['MultiAttachEnabled']
+  const attachments = listOf(volume['Attachments'])
+  if (attachments.length > 0) used.Attachments = attachments.map(usedOfAttachment)
   const operator = recordOf(volume['Operator'])
-  const attachments = listOf(volume['Attachments']).map((attachment) =>
-    texts(recordOf(attachment), ['InstanceId', 'Device', 'State']),
-  )
-  return defined({
-    ...texts(volume, ['VolumeId', 'State', 'VolumeType']),
-    Size: gibibytesOf(volume['Size']),
-    Iops: numberOf(volume['Iops']),
-    Throughput: numberOf(volume['Throughput']),
-    MultiAttachEnabled: typeof volume['MultiAttachEnabled'] === 'boolean' ? volume['MultiAttachEnabled'] : undefined,
-    Attachments: attachments.length === 0 ? undefined : attachments,
-    Operator: operator['Managed'] === true ? { Managed: true, ...texts(operator, ['Principal']) } : undefined,
-  })
+  if (operator['Managed'] === true) {
+    const principal = operator['Principal']
+    used.Operator = { Managed: true, ...(typeof principal === 'string' ? { Principal: principal } : {}) }
+  }
+  return used
+}
+
+type SdkAttachment = NonNullable<SdkVolume['Attachments']>[number]
+
+function usedOfAttachment(given: unknown): SdkAttachment {
+  const attachment = recordOf(given)
+  const used: Mutable<SdkAttachment> = {}
+  keepTexts(used, attachment, ['InstanceId', 'Device'])
+  keepWords(used, attachment, ['State'])
+  return used
 }
 
 function usedOfModification(given: unknown): SdkModification {
   const modification = recordOf(given)
+  const used: Mutable<SdkModification> = {}
+  keepTexts(used, modification, ['VolumeId', 'StatusMessage'])
+  keepWords(used, modification, ['ModificationState'])
+  keepSizes(used, modification, ['OriginalSize', 'TargetSize'])
+  keepNumbers(used, modification, ['Progress'])
   const start = modification['StartTime']
-  return defined({
-    ...texts(modification, ['VolumeId', 'ModificationState', 'StatusMessage']),
-    OriginalSize: gibibytesOf(modification['OriginalSize']),
-    TargetSize: gibibytesOf(modification['TargetSize']),
-    Progress: numberOf(modification['Progress']),
-    StartTime: start instanceof Date && !Number.isNaN(start.getTime()) ? start : undefined,
-  })
+  if (start instanceof Date && !Number.isNaN(start.getTime())) used.StartTime = start
+  return used
 }
 
-function recordOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {}
+type Given = Readonly<Record<string, unknown>>
+
+function recordOf(value: unknown): Given {
+  return typeof value === 'object' && value !== null ? (value as Given) : {}
 }
 
 function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : []
 }
 
-function texts<Name extends string>(
-  from: Readonly<Record<string, unknown>>,
-  names: readonly Name[],
-): { [K in Name]?: string } {
-  return Object.fromEntries(names.flatMap((name) => (typeof from[name] === 'string' ? [[name, from[name]]] : []))) as {
-    [K in Name]?: string
+function keepTexts<Name extends string>(used: { [K in Name]?: string }, from: Given, names: readonly Name[]): void {
+  for (const name of names) {
+    const value = from[name]
+    if (typeof value === 'string') used[name] = value
   }
 }
 
-function numberOf(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isFinite(value) ? value : undefined
+function keepWords<Name extends string>(used: { [K in Name]?: string }, from: Given, names: readonly Name[]): void {
+  for (const name of names) {
+    const value = from[name]
+    if (typeof value === 'string') used[name] = shared(value)
+  }
+}
+
+function keepNumbers<Name extends string>(used: { [K in Name]?: number }, from: Given, names: readonly Name[]): void {
+  for (const name of names) {
+    const value = from[name]
+    if (typeof value === 'number' && Number.isFinite(value)) used[name] = value
+  }
 }
 
 /** GiB that can be told in bytes below 2^63. */
-function gibibytesOf(value: unknown): number | undefined {
-  const isSize = Number.isSafeInteger(value) && Number(value) >= 0 && Number(value) <= Number(maxSize / GiB)
-  return isSize ? Number(value) : undefined
+function keepSizes<Name extends string>(used: { [K in Name]?: number }, from: Given, names: readonly Name[]): void {
+  for (const name of names) {
+    const value = from[name]
+    if (Number.isSafeInteger(value) && Number(value) >= 0 && Number(value) <= largestSize) used[name] = Number(value)
+  }
 }
 
-function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>
-  }
+const largestSize = Number(maxSize / GiB)
+
+const words = new Map<string, string>()
+
+/** One string for each of the few words that EC2 has for states and types, instead of one for each volume. */
+function shared(word: string): string {
+  const known = words.get(word)
+  if (known !== undefined) return known
+  if (words.size < 100) words.set(word, word)
+  return word
 }
 
 /** The calls on a client that is made, or given, when the first of them is. */

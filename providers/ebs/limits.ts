@@ -56,9 +56,18 @@ export function isVolumeType(text: string | undefined): text is EbsVolumeType {
   return text !== undefined && Object.hasOwn(limitsByType.types, text)
 }
 
-export function sizeLimit(type: EbsVolumeType): Limit {
+const limits = new Map<EbsVolumeType, readonly Limit[]>()
+
+/** The same list for every volume of the type. */
+export function limitsOf(type: EbsVolumeType): readonly Limit[] {
   const { source, asOf, types } = limitsByType
-  return { what: 'size', most: bytes(BigInt(types[type].size) * GiB), source: `${source}, ${type}`, asOf }
+  const known = limits.get(type)
+  if (known !== undefined) return known
+  const made: readonly Limit[] = [
+    { what: 'size', most: bytes(BigInt(types[type].size) * GiB), source: `${source}, ${type}`, asOf },
+  ]
+  limits.set(type, made)
+  return made
 }
 
 /** What can be said of wished performance without knowing the size; the ratios to it are EC2's to judge. */

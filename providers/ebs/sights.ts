@@ -127,7 +127,7 @@ export class Sights {
           this.#memory.delete(id)
           return [id, undescribed(id)]
         }
-        const starts = history.flatMap(({ StartTime }) => (StartTime === undefined ? [] : [StartTime]))
+        const starts = startsOf(history)
         const sight = { volume, newest: newestOf(history), starts }
         this.#of(id).seen = { sight, at }
         return [id, sight]
@@ -179,6 +179,14 @@ export class Sights {
     }
     return byId
   }
+}
+
+const noStarts: readonly Date[] = []
+
+function startsOf(history: readonly SdkModification[]): readonly Date[] {
+  return history.length === 0
+    ? noStarts
+    : [...history.flatMap(({ StartTime }) => (StartTime === undefined ? [] : [StartTime]))]
 }
 
 async function inParts<Item>(

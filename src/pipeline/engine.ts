@@ -60,7 +60,7 @@ export async function runSteps(
   publish: (event: ExpansionEvent) => void,
 ): Promise<Report> {
   const session = new Session(input, publish, false)
-  const progress: Progress = { actions: [], measured: new Map(), changed: false }
+  const progress: Progress = { actions: [], measured: undefined, changed: false }
   let planned: Planned | undefined
   try {
     planned = await observeAndPlan(slots, input, session)
@@ -71,7 +71,7 @@ export async function runSteps(
         throw abortedError(session.signal, prepared.action.layer, progress.changed ? 'changed' : 'unchanged')
       await actAndVerify(prepared, planned.context, session, progress)
     }
-    const report = reportOf(plan, progress.actions, progress.measured, session.elapsed())
+    const report = reportOf(plan, progress.actions, progress.measured ?? none, session.elapsed())
     session.publish({ type: 'succeeded', report })
     return report
   } catch (thrown) {
@@ -101,10 +101,12 @@ async function recovered({ prepared, context }: Planned, session: Session, begun
   return left
 }
 
+const none: ReadonlyMap<string, Bytes> = new Map()
+
 interface Progress {
   readonly actions: ActionReport[]
   /** The last measurement of each layer that was grown. */
-  readonly measured: Map<string, Bytes>
+  measured: Map<string, Bytes> | undefined
   /** Whether something was done that is more than a preparation. */
   changed: boolean
 }
@@ -172,17 +174,19 @@ function makePlan(
     layers.push(...(part.layers ?? []))
     findings.push(...(part.findings ?? []))
     for (const { action, payload, preparatory = false } of part.actions ?? []) {
-      all.push({ parts, action: { ...action, step: parts.name }, payload, preparatory })
+      // What is added comes first: V8 gives every copy that something is added to a hidden class of its own, and a fleet holds thousands.
+      all.push({ parts, action: { step: parts.name, ...action }, payload, preparatory })
       if (action.target !== undefined && action.after !== undefined) draft.predict(action.target, action.after)
     }
     for (const [id, size] of part.predictions ?? []) draft.predict(id, size)
   }
   const lastGrowth = all.findLastIndex(({ action, preparatory }) => action.target !== undefined && preparatory !== true)
-  const prepared = all.filter(({ preparatory }, index) => preparatory !== true || index < lastGrowth)
+  // A list that was filtered, or pushed to, has room for more; one of each is held for every volume of a fleet.
+  const prepared = [...all.filter(({ preparatory }, index) => preparatory !== true || index < lastGrowth)]
   const judged = applyAcceptance([...draft.findings, ...findings], input.accept ?? [])
   const plan = sealPlan({
     target: draft.resolved ?? 'fill',
-    layers: layers.map((layer) => ({ ...layer, after: draft.predicted(layer.id) ?? layer.size })),
+    layers: layers.map((layer) => ({ after: draft.predicted(layer.id) ?? layer.size, ...layer })),
     actions: prepared.map(({ action }) => action),
     findings: judged,
     blocked: judged.some(({ severity }) => severity === 'blocker'),
@@ -223,8 +227,10 @@ async function actAndVerify(prepared: Prepared, context: object, session: Sessio
     const result = await parts.act?.(payload, context, session)
     const measured = (await parts.verify?.(payload, context, session, result)) ?? []
     if (prepared.preparatory !== true) progress.changed = true
-    for (const { id, size } of measured) progress.measured.set(id, size)
-    const size = action.target === undefined ? undefined : progress.measured.get(action.target)
+    const sizes = progress.measured ?? new Map<string, Bytes>()
+    progress.measured = sizes
+    for (const { id, size } of measured) sizes.set(id, size)
+    const size = action.target === undefined ? undefined : sizes.get(action.target)
     const milliseconds = report('done')
     session.publish({ type: 'action-finished', action, milliseconds, ...(size === undefined ? {} : { size }) })
   } catch (error) {
@@ -245,7 +251,7 @@ function finalError(
   const own = aborted
     ? abortedError(session.signal, 'pipeline', began ? 'unknown' : 'unchanged')
     : asExpansionError(thrown, { layer: 'pipeline', ...(began ? {} : { outcome: 'unchanged' as const }) })
-  const report = plan && reportOf(plan, progress.actions, progress.measured, session.elapsed())
+  const report = plan && reportOf(plan, progress.actions, progress.measured ?? none, session.elapsed())
   // Before the first action nothing was changed, whatever failed; after one that was done, something was.
   const outcome = !began ? 'unchanged' : own.outcome === 'unchanged' && progress.changed ? 'changed' : own.outcome
   const details = { outcome, ...(report === undefined ? {} : { report }) }
@@ -263,7 +269,7 @@ class Session implements StepServices {
   readonly planning: boolean
   readonly #publish: (event: ExpansionEvent) => void
   readonly #started: number
-  readonly #held = new Map<string, HeldLock>()
+  #held: readonly { readonly key: string; readonly lock: HeldLock }[] = []
   #action: Action | undefined
   #details: Readonly<Record<string, string>> | undefined
 
@@ -282,7 +288,7 @@ class Session implements StepServices {
   }
 
   publish(event: NewEvent): void {
-    this.#publish({ ...event, elapsed: this.elapsed() })
+    this.#publish({ elapsed: this.elapsed(), ...event })
   }
 
   /** What the current action has made so far. */
@@ -308,19 +314,19 @@ class Session implements StepServices {
   }
 
   readonly exclusive: StepServices['exclusive'] = async (key, layer) => {
-    if (this.#held.has(key)) return { waited: false }
-    const hold = await processLocks.acquire(key, {
+    if (this.#held.some((held) => held.key === key)) return { waited: false }
+    const lock = await processLocks.acquire(key, {
       signal: this.signal,
       layer,
       timeout: { clock: this.clock, milliseconds: this.timeouts.lock },
       onWait: () => this.waiting(layer, 'another run in this process has it'),
     })
-    this.#held.set(key, hold)
-    return { waited: hold.waited }
+    this.#held = [...this.#held, { key, lock }]
+    return { waited: lock.waited }
   }
 
   end(): void {
-    for (const hold of this.#held.values()) hold.release()
-    this.#held.clear()
+    for (const { lock } of this.#held) lock.release()
+    this.#held = []
   }
 }

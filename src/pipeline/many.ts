@@ -154,8 +154,12 @@ class Fleet {
     const request = this.#requests[index]
     if (typeof request !== 'object' || request === null) throw new TypeError('A request is an object.')
     if ('actions' in request) return request
-    const { signal } = request
-    return { ...request, signal: signal === undefined ? this.#signal : AbortSignal.any([this.#signal, signal]) }
+    const { signal, ...rest } = request
+    // First, as in the engine: no hidden class for each.
+    return {
+      signal: signal === undefined ? this.#signal : AbortSignal.any([this.#signal, signal]),
+      ...rest,
+    } as ExpandRequest
   }
 
   #report(): FleetReport {

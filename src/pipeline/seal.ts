@@ -3,8 +3,8 @@ import { type Bytes, bytes } from '../size.ts'
 import type { Plan, PlanJson } from './plan.ts'
 
 /** Gives a plan its JSON. */
-export function sealPlan(parts: Omit<Plan, 'toJSON'>): Plan {
-  return { ...parts, toJSON }
+export function sealPlan({ target, layers, actions, findings, blocked, observedAt }: Omit<Plan, 'toJSON'>): Plan {
+  return { target, layers, actions, findings, blocked, observedAt, toJSON }
 }
 
 // One for all plans, since a fleet holds one of each volume.

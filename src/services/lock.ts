@@ -23,8 +23,8 @@ type Waiter = () => void
 
 /** A mutual exclusion by key within this process, first come, first served. A key takes memory only while it is held. */
 export class KeyedLock {
-  // A key that is present is held; its set holds who waits, in order of arrival.
-  readonly #queues = new Map<string, Set<Waiter>>()
+  // A key that is present is held; its set holds who waits, in order of arrival, once somebody does.
+  readonly #queues = new Map<string, Set<Waiter> | undefined>()
 
   /** How many keys are held now. */
   get size(): number {
@@ -39,11 +39,12 @@ export class KeyedLock {
   async acquire(key: string, options: AcquireOptions = {}): Promise<HeldLock> {
     const { signal, layer = 'pipeline' } = options
     if (signal?.aborted === true) throw abortedError(signal, layer, 'unchanged')
-    const queue = this.#queues.get(key)
-    if (queue === undefined) {
-      this.#queues.set(key, new Set())
+    if (!this.#queues.has(key)) {
+      this.#queues.set(key, undefined)
       return this.#held(key, false)
     }
+    const queue = this.#queues.get(key) ?? new Set()
+    this.#queues.set(key, queue)
     await this.#turn(key, queue, options, layer)
     return this.#held(key, true)
   }

@@ -78,6 +78,21 @@ describe('rounds', () => {
     expect(reads.length).toBeLessThanOrEqual(15)
   })
 
+  test('those who wait cost neither a timer nor a request each', async () => {
+    const { clock, ids, reads, grow } = rhythmic(300, { growthTime: 60_000 })
+    const pending: number[] = []
+    const watching = (async () => {
+      for (let look = 0; look < 20; look += 1) {
+        await clock.sleep(1501)
+        pending.push(clock.pending)
+      }
+    })()
+    await Promise.all([...ids.map(grow), watching])
+    // The next round's, the deadlines', and that of the look itself.
+    expect(Math.max(...pending)).toBeLessThanOrEqual(4)
+    expect(reads.length).toBeLessThanOrEqual(36)
+  })
+
   test('an aborted one leaves the round, and disturbs nobody', async () => {
     const clock = virtualClock({ auto: true })
     const scripted = scriptedProvider({

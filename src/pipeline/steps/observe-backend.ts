@@ -20,5 +20,5 @@ export function observeBackend(): Step<{ readonly volume: Volume }, object, { re
 
 /** What keeps other runs of this process out of a volume. */
 export function volumeKey({ expander, identity }: VolumeHandle): string {
-  return `volume:${expander.name}:${identity.scope}:${identity.key}`
+  return ['volume', expander.name, identity.scope, identity.key].join(':')
 }
