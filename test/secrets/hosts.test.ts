@@ -51,7 +51,7 @@ async function use(host: Host, watch: Watch): Promise<string> {
   }
   const signal = AbortSignal.abort(new Error('stop'))
   await host.batch([{ exec: ['cat'], stdin }], { signal }).catch((error: unknown) => watch.show('an error', error))
-  await watch.run({ host, path: '/no/such/directory', to: 'fill', luksKey: () => luksKey })
+  await watch.run({ host, path: '/no/such/directory', to: 'fill', luksKey: async () => luksKey })
   await host.close?.()
   return ended
 }
