@@ -45,7 +45,8 @@ export function sessionOf({ http, base, username, password }: SessionOptions): S
           'Check the user name and the password (ceph dashboard ac-user-show), and that the password has not expired.',
       })
     }
-    throw answerError(answer, 'the login', 'unchanged')
+    // Without the answer's own words: what refuses a login may repeat what it was sent.
+    throw answerError({ ...answer, text: '', json: () => undefined }, 'the login', 'unchanged')
   }
 
   function current(): Promise<string> {

@@ -12,10 +12,12 @@ const recorded = killsIn(page, suites)
 describe.each(suites)('the $name suite', (suite) => {
   const { mutants, isQuick } = suite
 
-  // What is sound passes in the test of its own, too; here it shows that the mutants fail for what they do.
-  test.runIf(isQuick)('passes what is sound', async () => {
-    expect(await failuresOf(suite.good())).toEqual(new Map())
-  })
+  // What is sound passes in a test of its own; here it shows that the mutants fail for what they do.
+  if (isQuick) {
+    test('passes what is sound', async () => {
+      expect(await failuresOf(suite.good())).toEqual(new Map())
+    })
+  }
 
   test('has a name of its own for every mutant, and a mutant for every case', () => {
     expect(new Set(mutants.map(({ does }) => does)).size).toBe(mutants.length)
