@@ -342,3 +342,9 @@ test('the project of the quota is that of the volume', async () => {
   await stateOf(cloud)
   expect(cloud.sent.map(({ path }) => path)).toContain(`/os-quota-sets/${projectId}?usage=true`)
 })
+
+test('a volume without a size is none of 0 bytes: it was not seen', async () => {
+  await expect(stateOf(scripted(about({ size: undefined })))).rejects.toMatchObject({
+    ...{ code: 'backend-unreachable', outcome: 'unchanged', retryable: true },
+  })
+})
