@@ -13,9 +13,10 @@ let count = 0
 type Answer = { readonly status: number; readonly text?: string; readonly headers?: Record<string, string> }
 
 /** An expander whose Heketi, or whatever stands before it, answers so; and what it was asked. */
-function answering(
-  answers: Readonly<Record<string, readonly Answer[]>>,
-): { readonly expander: VolumeExpander<string>; readonly asked: string[] } {
+function answering(answers: Readonly<Record<string, readonly Answer[]>>): {
+  readonly expander: VolumeExpander<string>
+  readonly asked: string[]
+} {
   const asked: string[] = []
   const left = Object.fromEntries(Object.entries(answers).map(([key, list]) => [key, [...list]]))
   count += 1
