@@ -1,3 +1,4 @@
+import type { VolumeExpansionError } from './errors.ts'
 import type { Finding } from './findings.ts'
 import type { Bytes } from './size.ts'
 
@@ -89,6 +90,8 @@ export interface VolumeState {
   readonly nextChangeAt?: Date
   /** With `failed`: whether a growth may be asked for again as it is. Left out: no. */
   readonly repeatable?: boolean
+  /** With `failed`: why the change failed, as the error that a run which waits for it ends with. Left out: only `findings` tell. */
+  readonly failure?: VolumeExpansionError
   /** Why the backend allows no further change now, where nobody can say until when. One that is under way and large enough may still be joined. */
   readonly changeBlockedBy?: string
   /** Whether the backend can grow the volume while it is in use. Left out: it cannot be known before the call. */

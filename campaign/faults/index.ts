@@ -11,7 +11,8 @@ const usage = `npm run campaign -- faults [options]
   --runs N         trials of chance for each provider; left out: 10000
   --seed N         what chance follows from; left out: 1
   --only KEY       one trial alone, such as random/417, with the log of its requests; needs --provider
-  --every N        only every so many of the enumerated trials; left out: 1`
+  --every N        only every so many of the enumerated trials; left out: 1
+  --minutes N      no trial of chance begins for a provider after so many; left out: none`
 
 /** Puts every fault into every request of every provider, and several of them at random. */
 export const campaign: Campaign = async (argv) => {
@@ -23,6 +24,7 @@ export const campaign: Campaign = async (argv) => {
       seed: { type: 'string', default: '1' },
       only: { type: 'string' },
       every: { type: 'string', default: '1' },
+      minutes: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   })
@@ -38,12 +40,13 @@ export const campaign: Campaign = async (argv) => {
   }
   const [seed, runs, every] = [values.seed, values.runs, values.every].map(Number)
   if (seed === undefined || runs === undefined || every === undefined) throw new TypeError(usage)
+  const minutes = values.minutes === undefined ? undefined : Number(values.minutes)
   if (values.only !== undefined) return await replay(first, seed, values.only)
   console.log(`Seed ${seed}, ${runs} trials of chance for each provider.`)
   const tallies: Tally[] = []
   for (const subject of chosen) {
     const begun = performance.now()
-    const tally = await trials(subject, { seed, runs, every })
+    const tally = await trials(subject, { seed, runs, every, ...(minutes !== undefined && { minutes }) })
     tallies.push(tally)
     console.log(`\n${subject.name}: ${((performance.now() - begun) / 1000).toFixed(0)} s`)
     show(tally, seed)

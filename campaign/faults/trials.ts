@@ -54,13 +54,16 @@ export interface Choice {
   readonly runs: number
   /** Leaves out all but every so many of the enumerated ones. Left out: 1, all of them. */
   readonly every?: number
+  /** Minutes after which no further trial of chance begins. Left out: none. */
+  readonly minutes?: number
 }
 
 export async function trials(
   subject: Subject,
-  { seed, runs, every = 1 }: Choice,
+  { seed, runs, every = 1, minutes = Number.POSITIVE_INFINITY }: Choice,
   report: (tally: Tally, done: number, all: number) => void = () => undefined,
 ): Promise<Tally> {
+  const end = performance.now() + minutes * 60_000
   const exchanges = await cleanRun(subject)
   const tally = emptyTally(subject, exchanges.length)
   const systematic = [...enumerated(subject, exchanges), ...deniedFromTheStart(subject, exchanges)]
@@ -71,7 +74,7 @@ export async function trials(
     tally.enumerated += 1
     report(tally, tally.enumerated, all)
   }
-  for (let number = 0; number < runs; number += 1) {
+  for (let number = 0; number < runs && performance.now() < end; number += 1) {
     add(tally, await execute(subject, random(subject, seed, number, exchanges.length)), subject)
     tally.random += 1
     report(tally, tally.enumerated + tally.random, all)

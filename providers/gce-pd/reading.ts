@@ -102,7 +102,11 @@ async function notYet(name: DiskName, own: Begun, seen: NativeDisk, reading: Rea
   const operation = await api.operation(own.operation, signal)
   if (operation !== undefined && operation.status !== 'DONE') return stateOf(name, seen, operation, own, reading)
   memory.begun.delete(keyOf(name))
-  if (operation?.error !== undefined) return endOf(name, operation.error)
+  if (operation?.error !== undefined) {
+    const state = stateOf(name, seen, undefined, undefined, reading)
+    // It is the change that failed, and not the disk.
+    return { ...state, phase: 'failed', repeatable: true, failure: endOf(name, operation.error) }
+  }
   const disk = (await api.disks([name.disk], signal)).get(name.disk)
   return disk === undefined ? missingDisk(whatIs(name)) : stateOf(name, disk, undefined, undefined, reading)
 }

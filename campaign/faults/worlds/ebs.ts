@@ -1,5 +1,5 @@
 import { EC2Client } from '@aws-sdk/client-ec2'
-import { loadSdk } from '../../../providers/ebs/client.ts'
+import { ec2Calls } from '../../../providers/ebs/client.ts'
 import { ebs } from '../../../providers/ebs/index.ts'
 import { GiB } from '../../../src/size.ts'
 import { Ec2Fault } from '../../../src/testing/ec2/fault.ts'
@@ -19,7 +19,7 @@ export const ebsSubject: Subject = {
   ...{ absolute: true, shared: true },
   // Four modifications are allowed in any 24 hours.
   rest: 25 * 3_600_000,
-  prepare: loadSdk,
+  prepare: warmUp,
   make(wire, { world: clock, own }) {
     const ec2 = ec2Emulator({ clock, volumes: { [id]: { size: 10 } }, modifying: 2500, optimizing: 20_000 })
     const service: WebService = {
@@ -80,6 +80,20 @@ export const ebsSubject: Subject = {
       },
     }
   },
+}
+
+/** The SDK loads parts of itself with its first requests, good and bad, which takes time that no virtual clock knows of. */
+async function warmUp(): Promise<void> {
+  const { requestHandler } = ec2Emulator({ volumes: { [id]: { size: 10 } } })
+  const client = new EC2Client({
+    ...{ region: 'eu-west-1', maxAttempts: 1, requestHandler: requestHandler as never },
+    credentials: { accessKeyId: 'AKIA', secretAccessKey: 'none' },
+  })
+  const calls = ec2Calls(async () => client)
+  await calls.volumesByIds([id])
+  await calls.modificationsByFilter([id])
+  await calls.modify({ VolumeId: id, Size: 20 })
+  await calls.volumesByIds(['vol-0']).catch(() => undefined)
 }
 
 function named(name: string, message: string): Error {

@@ -115,14 +115,16 @@ function awaited(
 }
 
 function failed({ handle, state: before }: BackendObservation, state: VolumeState): VolumeExpansionError {
+  // What has failed has ended; of any other state nobody can say what becomes of the growth in it.
+  const outcome = state.size > before.size ? 'changed' : state.phase === 'failed' ? 'unchanged' : 'unknown'
+  if (state.failure !== undefined) return state.failure.with({ outcome })
   const reason = state.findings?.map(({ message }) => message).join(' ') ?? ''
   return new VolumeExpansionError(
     'backend-failed',
     `${handle.expander.name} reports ${state.native} for ${handle.identity.label}. ${reason}`.trim(),
     {
       ...{ layer: 'volume', provider: handle.expander.name },
-      // What has failed has ended; of any other state nobody can say what becomes of the growth in it.
-      outcome: state.size > before.size ? 'changed' : state.phase === 'failed' ? 'unchanged' : 'unknown',
+      outcome,
       remedy:
         state.findings?.find(({ remedy }) => remedy !== undefined)?.remedy ??
         'See what the backend says about the volume, and bring it back to a usable state.',

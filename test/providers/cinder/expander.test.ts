@@ -171,7 +171,8 @@ describe('expand', () => {
   })
 
   test.each([
-    [{ status: 'extending' }, 'currently extending', 400, 'conflicting-change', true],
+    // It may be this very request, delivered twice.
+    [{ status: 'extending' }, 'currently extending', 400, 'conflicting-change', true, 'unknown'],
     [{ status: 'error' }, "status must be 'available' to extend, currently error.", 400, 'wrong-state', false],
     [{}, 'Malformed request url', 400, 'invalid-request', false],
     [{}, 'Requested volume size of 5 is larger than maximum allowed for volume type.', 400, 'limit-exceeded', false],
@@ -180,10 +181,10 @@ describe('expand', () => {
     [{}, 'no', 403, 'permission-denied', false],
     [{}, 'no', 401, 'authentication-failed', false],
     [{}, 'slower', 429, 'throttled', true],
-    [{}, 'nobody is there', 503, 'backend-unreachable', true],
-  ])('%j, "%s" (%i) is %s', async (fields, said, status, code, retryable) => {
+    [{}, 'nobody is there', 503, 'backend-unreachable', true, 'unknown'],
+  ])('%j, "%s" (%i) is %s', async (fields, said, status, code, retryable, outcome = 'unchanged') => {
     const error: unknown = await ask(scripted(refusing(fields, said, status)), 5).catch((thrown: unknown) => thrown)
-    expect(error).toMatchObject({ code, retryable, outcome: 'unchanged', provider: 'cinder' })
+    expect(error).toMatchObject({ code, retryable, outcome, provider: 'cinder' })
     expect(error).toHaveProperty('remedy', expect.any(String))
   })
 
@@ -340,4 +341,10 @@ test('the project of the quota is that of the volume', async () => {
   const cloud = scripted(about({}))
   await stateOf(cloud)
   expect(cloud.sent.map(({ path }) => path)).toContain(`/os-quota-sets/${projectId}?usage=true`)
+})
+
+test('a volume without a size is none of 0 bytes: it was not seen', async () => {
+  await expect(stateOf(scripted(about({ size: undefined })))).rejects.toMatchObject({
+    ...{ code: 'backend-unreachable', outcome: 'unchanged', retryable: true },
+  })
 })

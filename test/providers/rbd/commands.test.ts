@@ -334,3 +334,21 @@ test.each([{ conf: 'ceph.conf' }, { keyring: './keyring' }, { user: '--allow-shr
   'options that cannot be right: %j',
   (options) => expect(() => commandClient(options)).toThrow(TypeError),
 )
+
+describe('what a resize leaves behind is looked at, whatever it says', () => {
+  const grown = JSON.stringify({ ...info, size: 134217728 })
+
+  test('exit code 1 after it has grown is success', async () => {
+    const host = cluster({ resize: { exitCode: 1, stderr: 'rbd: something' }, info: { stdout: grown } })
+    await expect(grow(host)).resolves.toBeUndefined()
+    expect(host.roundTrips).toBe(1)
+  })
+
+  test.each<[string, Answer]>([
+    ['is denied', { exitCode: 1, stderr: 'rbd: error' }],
+    ['says nothing', {}],
+    ['is cut short', { stdout: grown.slice(0, 30) }],
+  ])('a look that %s leaves it unknown', async (_, look) => {
+    expect(await failure(grow(cluster({ info: look })))).toMatchObject({ outcome: 'unknown' })
+  })
+})
