@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { esbuild } from '../../bench/esbuild.ts'
 
+const programs = [new URL('./guest.ts', import.meta.url), new URL('./grow.ts', import.meta.url)] as const
+
 /** What runs as processes of their own. */
 export interface Programs {
   /** The whole campaign, inside the kernel that may be crashed. */
@@ -16,7 +18,7 @@ export async function buildPrograms(directory: string): Promise<Programs> {
   await mkdir(directory, { recursive: true })
   await esbuild().build({
     absWorkingDir: fileURLToPath(new URL('../../', import.meta.url)),
-    entryPoints: ['guest', 'grow'].map((name) => fileURLToPath(new URL(`${name}.ts`, import.meta.url))),
+    entryPoints: programs.map((program) => fileURLToPath(program)),
     outdir: directory,
     outbase: 'campaign/crash',
     outExtension: { '.js': '.mjs' },

@@ -40,7 +40,15 @@ for (const subject of chosen) {
     save()
   }
   if (spec.states > 0) {
-    power.push(await powerCuts({ ...common, states: spec.states, directory: place(`power-${subject.name}`) }))
+    // Two recordings at the least: how the writer, the journal and the growth meet differs.
+    power.push(
+      await powerCuts({
+        ...common,
+        states: spec.states,
+        ofRecording: Math.ceil(spec.states / 2),
+        directory: place(`power-${subject.name}`),
+      }),
+    )
     save()
   }
   // What fails is below all layers, and the filesystem is the one that notices.

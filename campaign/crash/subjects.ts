@@ -59,8 +59,12 @@ const cheap = [
   '256',
 ]
 
+function fed(input: string, program: string, ...args: readonly string[]): void {
+  execFileSync(program, args, { input, stdio: ['pipe', 'ignore', 'pipe'] })
+}
+
 function withKey(...args: readonly string[]): void {
-  execFileSync('cryptsetup', [...args], { input: passphrase, stdio: ['pipe', 'ignore', 'pipe'] })
+  fed(passphrase, 'cryptsetup', ...args)
 }
 
 /** GPT, LUKS2, LVM and ext4: every layer that keeps its size on the disk. */
@@ -71,10 +75,7 @@ const stack: Subject = {
   most: 1536n * MiB,
   make(disk) {
     for (const module of ['cbc', 'ctr', 'dm-crypt']) run('modprobe', '-d', '/mnt/.modules', module)
-    execFileSync('sfdisk', ['--quiet', '--wipe', 'never', disk], {
-      input: ['label: gpt', 'size=8MiB', 'type=linux'].join('\n'),
-      stdio: ['pipe', 'ignore', 'pipe'],
-    })
+    fed('label: gpt\nsize=8MiB\ntype=linux\n', 'sfdisk', '--quiet', '--wipe', 'never', disk)
     const partition = `${disk}p2`
     withKey('luksFormat', '--batch-mode', '--type', 'luks2', ...cheap, '--key-file', '-', partition)
     withKey('open', '--key-file', '-', partition, container)

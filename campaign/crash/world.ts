@@ -51,7 +51,7 @@ export class World {
   }
 }
 
-export function requestOn({ luksKey }: Subject, image: Image, to: bigint): ExpandRequest {
+function requestOn({ luksKey }: Subject, image: Image, to: bigint): ExpandRequest {
   const key = luksKey === undefined ? {} : { luksKey }
   return { volume: file().volume(image.path), host: localHost(), to: `${to}`, ...key }
 }
@@ -74,7 +74,7 @@ export function told(error: VolumeExpansionError): string {
 }
 
 /** What is not as an undisturbed run leaves it. */
-export function deviations(report: Report, { subject }: { readonly subject: Subject }, to: bigint): readonly string[] {
+function deviations(report: Report, { subject }: { readonly subject: Subject }, to: bigint): readonly string[] {
   const wanted: Readonly<Record<string, bigint>> = { volume: to, device: to, filesystem: subject.filling(to) }
   return Object.entries(wanted).flatMap(([kind, size]) => {
     const layer = report.layers.find((candidate) => candidate.kind === kind)
