@@ -160,14 +160,15 @@ function affineZones(spec: unknown): readonly string[] {
   return (
     asArray(terms)
       .flatMap((term) => asArray(fieldOf(term, 'matchExpressions')))
-      .filter(
-        (expression) =>
-          zoneLabels.includes(String(fieldOf(expression, 'key'))) && fieldOf(expression, 'operator') === 'In',
-      )
+      .filter((expression) => isZoneLabel(fieldOf(expression, 'key')) && fieldOf(expression, 'operator') === 'In')
       .flatMap((expression) => asArray(fieldOf(expression, 'values')))
       // What is no text names no zone, and then it is not known which zones they are.
       .map((value) => (typeof value === 'string' ? value : ''))
   )
+}
+
+function isZoneLabel(key: unknown): boolean {
+  return typeof key === 'string' && zoneLabels.includes(key)
 }
 
 function asArray(value: unknown): readonly unknown[] {

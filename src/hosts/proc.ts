@@ -104,7 +104,9 @@ export function parsePageSize(auxv: Uint8Array, wordBytes: 4 | 8, littleEndian: 
   const word = (offset: number): number =>
     wordBytes === 8 ? Number(view.getBigUint64(offset, littleEndian)) : view.getUint32(offset, littleEndian)
   for (let offset = 0; offset + 2 * wordBytes <= auxv.byteLength; offset += 2 * wordBytes) {
-    if (word(offset) === 6) return word(offset + wordBytes)
+    if (word(offset) !== 6) continue
+    const page = word(offset + wordBytes)
+    return page >= 512 && page <= 2 ** 30 && Number.isInteger(Math.log2(page)) ? page : undefined
   }
   return undefined
 }

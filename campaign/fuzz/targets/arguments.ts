@@ -81,7 +81,7 @@ function encoded(shell: readonly [string, ...string[]]): Target {
   return target<string>({
     name: `parameters-${shell[0]}`,
     promise: `a parameter of the hosts' script is the same text to ${shell.join(' ')}`,
-    cases: 6000,
+    cases: 2000,
     lacking: absent(shell),
     make: (random) => nastyArgument(random),
     check: (input) => check([input]),
