@@ -136,7 +136,13 @@ function placeIn(labelled: readonly string[], affine: readonly string[]): Pick<G
   const said = [labelled, affine].map((zones) => [...new Set(zones)].sort()).filter((zones) => zones.length > 0)
   const [zones = [], others = zones] = said
   const [zone, other, ...further] = zones
-  if (zone === undefined || further.length > 0 || zones.join(' ') !== others.join(' ')) return {}
+  if (
+    zone === undefined ||
+    further.length > 0 ||
+    !zones.every((each) => label.test(each)) ||
+    zones.join(' ') !== others.join(' ')
+  )
+    return {}
   if (other === undefined) return { zone }
   // A regional disk lists both of its zones, which share all of their name but what is behind the last hyphen.
   return regionOf(zone) === regionOf(other) ? { region: regionOf(zone) } : {}

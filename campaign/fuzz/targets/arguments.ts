@@ -91,7 +91,5 @@ function encoded(shell: readonly [string, ...string[]]): Target {
   })
 }
 
-const posix = shells.filter(([program]) => program !== 'fish')
-
 /** Shells that this machine lacks are named, and count for nothing. */
-export const argumentTargets: readonly Target[] = [...shells.map(quoted), ...posix.map(encoded)]
+export const argumentTargets: readonly Target[] = [...shells.map(quoted), ...shells.map(encoded)]
