@@ -69,7 +69,7 @@ export function readLuksHeader(device: DeviceSnapshot): LuksHeader | LuksHeaderF
   try {
     return { version, uuid, ...segmentOf(JSON.parse(text)) }
   } catch (error) {
-    return { failure: 'damaged', reason: error instanceof Error ? error.message : 'its JSON cannot be read' }
+    return { failure: 'damaged', reason: error instanceof TypeError ? error.message : 'its JSON cannot be read' }
   }
 }
 
