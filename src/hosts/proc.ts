@@ -66,7 +66,7 @@ export function parseDescriptor(text: string): DescriptorInfo {
 
 /** The effective capabilities in /proc/PID/status, as a bit set. */
 export function parseCapabilities(text: string): bigint {
-  const digits = /^CapEff:\s*([0-9a-fA-F]+)$/m.exec(text)?.[1]
+  const digits = /^CapEff:[ \t]*([0-9a-fA-F]+)$/m.exec(text)?.[1]
   return digits === undefined ? 0n : BigInt(`0x${digits}`)
 }
 

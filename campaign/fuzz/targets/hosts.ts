@@ -338,7 +338,7 @@ const procfs: Target = target<Text>({
       }
       case 'status': {
         const capabilities = parseCapabilities(text)
-        const line = text.split(/[\n\r\u2028\u2029]/).find((each) => /^CapEff:\s*[0-9a-fA-F]+$/.test(each))
+        const line = text.split(/[\n\r\u2028\u2029]/).find((each) => /^CapEff:[ \t]*[0-9a-fA-F]+$/.test(each))
         promise(
           capabilities === (line === undefined ? 0n : BigInt(`0x${line.slice(7).trim()}`)),
           () => `${capabilities}`,
