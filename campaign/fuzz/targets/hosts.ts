@@ -322,7 +322,7 @@ const procfs: Target = target<Text>({
         for (const { pid, dev, ino } of parseLocks(text)) {
           promise(Number.isSafeInteger(pid) && isDevice(dev) && ino >= 0n, () => `${pid} ${dev} ${ino}`)
           promise(
-            lines.some((line) => line.includes('FLOCK') && !line.includes('->') && line.includes(`:${ino}`)),
+            lines.some((line) => /^\d+: FLOCK/.test(line) && line.includes(`:${ino}`)),
             () => 'no line says so',
           )
         }
