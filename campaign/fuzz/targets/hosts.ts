@@ -322,7 +322,7 @@ const procfs: Target = target<Text>({
         for (const { pid, dev, ino } of parseLocks(text)) {
           promise(Number.isSafeInteger(pid) && isDevice(dev) && ino >= 0n, () => `${pid} ${dev} ${ino}`)
           promise(
-            lines.some((line) => /^\d+: FLOCK/.test(line) && line.includes(`:${ino}`)),
+            lines.some((line) => /^\d+: FLOCK/.test(line) && new RegExp(`:0*${ino}\\s`).test(`${line} `)),
             () => 'no line says so',
           )
         }
