@@ -19,7 +19,7 @@ export interface Ran {
 
 /** Cases of the targets in a full run. */
 export function fullRun(targets: readonly Target[]): number {
-  return targets.reduce((sum, { cases }) => sum + cases, 0)
+  return targets.reduce((sum, { cases, lacking }) => (lacking === undefined ? sum + cases : sum), 0)
 }
 
 /** Runs the targets one after the other, each up to the first promise that is broken. */

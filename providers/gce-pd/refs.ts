@@ -136,7 +136,13 @@ function placeIn(labelled: readonly string[], affine: readonly string[]): Pick<G
   const said = [labelled, affine].map((zones) => [...new Set(zones)].sort()).filter((zones) => zones.length > 0)
   const [zones = [], others = zones] = said
   const [zone, other, ...further] = zones
-  if (zone === undefined || further.length > 0 || zones.join(' ') !== others.join(' ')) return {}
+  if (
+    zone === undefined ||
+    further.length > 0 ||
+    !zones.every((each) => label.test(each)) ||
+    zones.join(' ') !== others.join(' ')
+  )
+    return {}
   if (other === undefined) return { zone }
   // A regional disk lists both of its zones, which share all of their name but what is behind the last hyphen.
   return regionOf(zone) === regionOf(other) ? { region: regionOf(zone) } : {}
@@ -160,14 +166,15 @@ function affineZones(spec: unknown): readonly string[] {
   return (
     asArray(terms)
       .flatMap((term) => asArray(fieldOf(term, 'matchExpressions')))
-      .filter(
-        (expression) =>
-          zoneLabels.includes(String(fieldOf(expression, 'key'))) && fieldOf(expression, 'operator') === 'In',
-      )
+      .filter((expression) => isZoneLabel(fieldOf(expression, 'key')) && fieldOf(expression, 'operator') === 'In')
       .flatMap((expression) => asArray(fieldOf(expression, 'values')))
       // What is no text names no zone, and then it is not known which zones they are.
       .map((value) => (typeof value === 'string' ? value : ''))
   )
+}
+
+function isZoneLabel(key: unknown): boolean {
+  return typeof key === 'string' && zoneLabels.includes(key)
 }
 
 function asArray(value: unknown): readonly unknown[] {

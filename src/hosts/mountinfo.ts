@@ -37,6 +37,7 @@ function parseLine(line: string): MountEntry | undefined {
   const [id, parent, dev, root, mountPoint, options] = line.slice(0, separator).split(' ')
   const [type, source, superOptions] = line.slice(separator + 3).split(' ')
   if (dev === undefined || root === undefined || mountPoint === undefined || type === undefined) return undefined
+  if (!/^\d{1,10} \d{1,10} \d{1,10}:\d{1,10} \S+ \/\S* /.test(`${line} `) || type === '') return undefined
   return {
     id: Number(id),
     parent: Number(parent),

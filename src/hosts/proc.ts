@@ -66,7 +66,7 @@ export function parseDescriptor(text: string): DescriptorInfo {
 
 /** The effective capabilities in /proc/PID/status, as a bit set. */
 export function parseCapabilities(text: string): bigint {
-  const digits = /^CapEff:\s*([0-9a-fA-F]+)$/m.exec(text)?.[1]
+  const digits = /^CapEff:[ \t]*([0-9a-fA-F]+)$/m.exec(text)?.[1]
   return digits === undefined ? 0n : BigInt(`0x${digits}`)
 }
 
@@ -104,7 +104,9 @@ export function parsePageSize(auxv: Uint8Array, wordBytes: 4 | 8, littleEndian: 
   const word = (offset: number): number =>
     wordBytes === 8 ? Number(view.getBigUint64(offset, littleEndian)) : view.getUint32(offset, littleEndian)
   for (let offset = 0; offset + 2 * wordBytes <= auxv.byteLength; offset += 2 * wordBytes) {
-    if (word(offset) === 6) return word(offset + wordBytes)
+    if (word(offset) !== 6) continue
+    const page = word(offset + wordBytes)
+    return page >= 512 && page <= 2 ** 30 && Number.isInteger(Math.log2(page)) ? page : undefined
   }
   return undefined
 }

@@ -46,6 +46,11 @@ describe('parseMountinfo', () => {
   })
 })
 
+test('a line in ruins is left out, whatever is left of it', () => {
+  const ruins = ['    - ', 'x 1 8:1 / / rw - ext4 a rw', '1 1 8: / / rw - ext4 a rw', '1 1 8:1 / data rw - ext4 a rw']
+  expect(parseMountinfo(ruins.join('\n'))).toEqual([])
+})
+
 describe('mountOf', () => {
   const mounts = parseMountinfo(text)
   const at = (path: string): string | undefined => mountOf(mounts, path)?.dev

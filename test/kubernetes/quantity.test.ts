@@ -22,6 +22,8 @@ test.each([
   ['4294967296', 4294967296n],
   [4096, 4096n],
   ['0', 0n],
+  ['0Gi', 0n],
+  ['0nonsense', undefined],
   ['nonsense', undefined],
   [undefined, undefined],
   [-1, undefined],

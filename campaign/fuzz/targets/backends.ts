@@ -59,7 +59,7 @@ const anyExpander = (expander: unknown): VolumeExpander<unknown, unknown> =>
 const cinder: Backend = {
   name: 'answers-cinder',
   provider: 'cinder',
-  cases: 25_000,
+  cases: 6000,
   sound: {
     versions: { versions: [{ id: 'v3.0', version: '3.70', min_version: '3.0', status: 'CURRENT' }] },
     volume: {
@@ -136,7 +136,7 @@ const compute = 'https://www.googleapis.com/compute/v1/projects/shop/zones/europ
 const gce: Backend = {
   name: 'answers-gce-pd',
   provider: 'gce-pd',
-  cases: 25_000,
+  cases: 6000,
   sound: {
     disk: {
       ...{ kind: 'compute#disk', id: '42', name: 'data', sizeGb: '10', status: 'READY' },
@@ -193,7 +193,7 @@ const gce: Backend = {
 const ebs: Backend = {
   name: 'answers-ebs',
   provider: 'ebs',
-  cases: 25_000,
+  cases: 6000,
   sound: {
     DescribeVolumes: {
       Volumes: [
@@ -312,7 +312,7 @@ const rbdSound: Readonly<Record<string, Tree>> = {
 const rbdCommands: Backend = {
   name: 'answers-rbd',
   provider: 'rbd',
-  cases: 25_000,
+  cases: 6000,
   sound: rbdSound,
   key: 'rbd/disk',
   setting(answers) {
@@ -337,7 +337,7 @@ const rbdCommands: Backend = {
 const dashboard: Backend = {
   name: 'answers-dashboard',
   provider: 'rbd',
-  cases: 25_000,
+  cases: 6000,
   sound: {
     login: { token: 'token', username: 'admin', permissions: {} },
     image: {
@@ -396,7 +396,7 @@ let heketis = 0
 const heketi: Backend = {
   name: 'answers-heketi',
   provider: 'glusterfs',
-  cases: 25_000,
+  cases: 6000,
   sound: {
     volume: {
       ...{

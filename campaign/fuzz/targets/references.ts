@@ -230,7 +230,7 @@ const references: Target = target<Reference>({
   name: 'references',
   promise:
     'a ref names the one volume that a reading of its own finds in it, or is refused with invalid-reference; nothing in it becomes an option',
-  cases: 110_000,
+  cases: 25_000,
   make: reference,
   async check({ provider, ref }) {
     const expander = expanderOf(provider)
@@ -411,7 +411,7 @@ const claimed: Target = target<unknown>({
   name: 'persistent-volumes',
   promise:
     'of a PersistentVolume each provider takes the one volume that it names for certain, or none; it never fails otherwise',
-  cases: 110_000,
+  cases: 80_000,
   make(random) {
     if (random.oneIn(50)) return random.pick(shapes)()
     if (random.oneIn(50)) return plainOf(nastyValue(random))

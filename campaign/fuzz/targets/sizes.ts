@@ -132,7 +132,7 @@ const parsing: Target = target<string | bigint>({
   name: 'sizes',
   promise:
     'a size is read exactly, or refused with invalid-size: compared with a reading of its own in rational numbers',
-  cases: 250_000,
+  cases: 300_000,
   make: (random) => (random.oneIn(12) ? random.whole(80) * (random.oneIn(9) ? -1n : 1n) : sizeText(random)),
   check(input) {
     const found = attempt(() => parseSize(input))
@@ -226,7 +226,7 @@ const formatting: Target = target<bigint>({
   name: 'formatted-sizes',
   promise:
     'a size for people is never larger than the size, less than 1 % smaller, marked with ~ when it is not exact, and read back',
-  cases: 100_000,
+  cases: 120_000,
   make: (random) => random.whole(63) || 1n,
   check(size) {
     const text = formatSize(size)
@@ -250,7 +250,7 @@ const formatting: Target = target<bigint>({
 const rounding: Target = target<{ size: bigint; unit: bigint }>({
   name: 'rounding',
   promise: 'rounding gives the nearest multiple on its side, and refuses what is beyond 2^63-1',
-  cases: 100_000,
+  cases: 150_000,
   make: (random) => ({
     size: random.whole(63),
     unit: random.oneIn(40) ? 0n : random.whole(random.pick([1, 10, 31, 63])),
@@ -283,7 +283,7 @@ const quantities: Target = target<unknown>({
   name: 'quantities',
   promise:
     'a quantity of the API server is read as Kubernetes means it or not at all, and every size is written so that it reads the same',
-  cases: 120_000,
+  cases: 150_000,
   make(random) {
     if (random.oneIn(3)) return random.whole(63)
     if (random.oneIn(10)) return random.pick([...others, -1, 1.5, 2 ** 53, 1e300, -0, Number.POSITIVE_INFINITY])

@@ -1,6 +1,7 @@
 import { VolumeExpansionError } from '../../errors.ts'
 import type { DeviceSnapshot, ProbedRange } from '../../hosts/host.ts'
 import { bytesAt } from '../../layers/probe.ts'
+import { maxSize } from '../../size.ts'
 import { crc32c } from '../crc32c.ts'
 import { type Fields, fieldsOf, uuidText } from '../fields.ts'
 
@@ -201,7 +202,7 @@ function contradictionOf(superblock: ExtSuperblock): string | undefined {
   if (descriptorSize < 32 || descriptorSize > 1024 || (descriptorSize & (descriptorSize - 1)) !== 0)
     return 'its descriptor size'
   if (firstDataBlock !== (blockSize === 1024 && superblock.clusterBlocks === 1 ? 1 : 0)) return 'its first data block'
-  if (blocks <= BigInt(firstDataBlock)) return 'its number of blocks'
+  if (blocks <= BigInt(firstDataBlock) || blocks * BigInt(blockSize) > maxSize) return 'its number of blocks'
   if (superblock.reservedGdtBlocks > blockSize / 4) return 'its reserved descriptor blocks'
   const groups = (blocks - BigInt(firstDataBlock) + BigInt(blocksPerGroup) - 1n) / BigInt(blocksPerGroup)
   if (BigInt(superblock.inodes) !== groups * BigInt(inodesPerGroup)) return 'its number of inodes'

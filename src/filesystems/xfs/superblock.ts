@@ -1,6 +1,7 @@
 import { VolumeExpansionError } from '../../errors.ts'
 import type { DeviceSnapshot } from '../../hosts/host.ts'
 import { bytesAt } from '../../layers/probe.ts'
+import { maxSize } from '../../size.ts'
 import { crc32c } from '../crc32c.ts'
 import { fieldsOf, uuidText } from '../fields.ts'
 
@@ -105,6 +106,7 @@ function contradictionOf(superblock: XfsSuperblock): string | undefined {
   if (!isPower(sectorSize, 512, 32_768)) return 'its sector size'
   if (groupBlocks < 64n || groups < 1n) return 'its allocation groups'
   if (dataBlocks > groups * groupBlocks || dataBlocks <= (groups - 1n) * groupBlocks) return 'its number of blocks'
+  if (dataBlocks * BigInt(blockSize) > maxSize) return 'its number of blocks'
   if (superblock.inProgress) return 'it was never finished'
   return undefined
 }

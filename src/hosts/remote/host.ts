@@ -91,6 +91,7 @@ async function carryOut(
   for (const part of partsOf(items)) {
     const frames = await converse(part.map(itemOf), failed, options, signal, progress)
     const groups = groupsOf(frames)
+    if (groups.length !== part.length) throw miscounted(options.id, part)
     for (const [index, item] of part.entries()) {
       const own = groups[index] ?? []
       const isStorage = 'read' in item && item.read === 'storage'
@@ -135,6 +136,15 @@ async function storageOf(
     if (looks === mostLooks) return { ok: false, errno: 'EAGAIN', message: 'what is there changed while it was read' }
     facts.learn(await converse(facts.wanted, false, options, signal, { begun: false }))
   }
+}
+
+/** Answers are told apart by their order alone: when there are not as many as questions, none of them is known to be the one to its question. */
+function miscounted(id: string, part: readonly BatchItem[]): VolumeExpansionError {
+  const outcome = part.some((item) => 'exec' in item) ? 'unknown' : 'unchanged'
+  return new VolumeExpansionError('host-unreachable', `What ${id} answered is not what was asked.`, {
+    ...{ layer: 'host', outcome, retryable: true },
+    remedy: 'Look at what its shell or its proxy adds to the output of commands. Then run it again: it observes first.',
+  })
 }
 
 function groupsOf(frames: readonly Frame[]): readonly (readonly Frame[])[] {

@@ -187,7 +187,10 @@ const signalNames: Readonly<Record<number, string>> = {
 function execResult(item: ExecItem, frames: readonly Frame[]): ExecResult {
   const begun = frames.find(({ fields }) => fields[0] === 'b')
   const result = frames.find(({ fields }) => fields[0] === 'r')
-  const [, how = 'lost', rawCode = '-', own = '-'] = result?.fields ?? []
+  const [, said = 'lost', rawCode = '-', own = '-'] = result?.fields ?? []
+  const isWhole = begun !== undefined && ['o', 'e'].every((mark) => frames.some(({ fields }) => fields[0] === mark))
+  // An end without its code, or without what the command has written, was not seen as it was.
+  const how = isEnd(said) && !(isWhole && /^\d{1,3}$/.test(rawCode)) ? 'lost' : said
   const output = (mark: string): string =>
     textOf(frames.find(({ fields }) => fields[0] === mark)?.body ?? new Uint8Array())
   const [stdout, stderr] = [withoutFlockLines(output('o')), withoutFlockLines(output('e'))]
@@ -215,6 +218,10 @@ function execResult(item: ExecItem, frames: readonly Frame[]): ExecResult {
     default:
       return { ...base, ended: 'running', ok: false, ...group }
   }
+}
+
+function isEnd(how: string): how is 'killed' | 'exited' {
+  return how === 'killed' || how === 'exited'
 }
 
 // A shell shows the signal n as the code 128 + n. A tool that exits with such a code by itself is told apart only where the caller accepts the code.

@@ -69,7 +69,7 @@ export function readLuksHeader(device: DeviceSnapshot): LuksHeader | LuksHeaderF
   try {
     return { version, uuid, ...segmentOf(JSON.parse(text)) }
   } catch (error) {
-    return { failure: 'damaged', reason: error instanceof Error ? error.message : 'its JSON cannot be read' }
+    return { failure: 'damaged', reason: error instanceof TypeError ? error.message : 'its JSON cannot be read' }
   }
 }
 
@@ -91,7 +91,7 @@ function wholeHeader(device: DeviceSnapshot, size: number): Uint8Array | undefin
   return joined
 }
 
-/** The checksum covers the whole header with its own field as zeros. Algorithms that Node does not have are left to cryptsetup. */
+/** The checksum covers the whole header with its own field as zeros. One of an algorithm that is not known proves nothing: then the header is not believed. */
 function isIntact(header: Uint8Array): boolean {
   const algorithm = fieldsOf(header, 'big').text(72, 32)
   const [at, length] = [448, 64]
@@ -101,7 +101,7 @@ function isIntact(header: Uint8Array): boolean {
     const sum = createHash(algorithm).update(zeroed).digest()
     return sum.equals(header.subarray(at, at + Math.min(sum.length, length)))
   } catch {
-    return true
+    return false
   }
 }
 

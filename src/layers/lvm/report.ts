@@ -115,7 +115,7 @@ function physicalOf(row: Row): PhysicalVolume {
   if (used > extents) throw new LvmReportError('a physical volume uses more extents than it has')
   return {
     uuid: compact(textOf(row, 'pv_uuid')),
-    name: textOf(row, 'pv_name'),
+    name: deviceOf(row),
     device: `${textOf(row, 'pv_major')}:${textOf(row, 'pv_minor')}`,
     start: numberOf(row, 'pe_start'),
     extents,
@@ -191,7 +191,14 @@ function textOf(row: Row, column: string): string {
 /** LVM's names (lvm(8), "Valid names"); anything else would not be the name of what is meant. */
 function nameOf(row: Row, column: string): string {
   const value = textOf(row, column)
-  if (!/^[\w+.-]+$/.test(value)) throw new LvmReportError(`the column ${column} holds no name`)
+  if (!/^(?!-|\.{1,2}$)[\w+.-]+$/.test(value)) throw new LvmReportError(`the column ${column} holds no name`)
+  return value
+}
+
+/** A path, or what LVM writes in brackets for a device that is missing; what would be an option to a command is neither. */
+function deviceOf(row: Row): string {
+  const value = textOf(row, 'pv_name')
+  if (!/^[/[]/.test(value)) throw new LvmReportError('the column pv_name holds no device')
   return value
 }
 

@@ -48,7 +48,8 @@ function lookAt(device: DeviceSnapshot, snapshot: StorageSnapshot): Seen {
   const table = disk === undefined ? 'its disk could not be looked at' : tableOf(disk)
   if (typeof table === 'string') return { device, number, start, disk, table, entry: undefined, size: device.size }
   const entry = table.entries.find((candidate) => candidate.number === number)
-  const inTable = entry === undefined || entry.start * table.sector !== start ? undefined : lengthOf(entry, table)
+  const isSame = entry !== undefined && entry.start * table.sector === start && entry.end > entry.start
+  const inTable = isSame ? lengthOf(entry, table) : undefined
   const size = inTable === undefined || inTable > device.size ? device.size : (inTable as Bytes)
   return { device, number, start, disk, table, entry, size }
 }
@@ -96,6 +97,12 @@ function grow(seen: Seen, snapshot: StorageSnapshot, context: GrowthContext): Gr
   if (disk === undefined || typeof table === 'string' || entry === undefined || entry.start * table.sector !== start) {
     const reason = typeof table === 'string' ? table : 'it does not have this partition where the kernel shows it'
     return hasRoom(seen, context) ? found(damaged(seen, [reason])) : nothing
+  }
+  // The kernel cuts a partition off where its disk ends; one that the table ends behind it is not to be believed.
+  if (entry.end * table.sector > available) return found(endsBeyond(seen, available, entry.end * table.sector))
+  const inside = siblings(disk).find((other) => other.start > start && other.start < entry.end * table.sector)
+  if (inside !== undefined) {
+    return found(damaged(seen, [`the kernel shows ${inside.name} within what it gives to ${device.name}`]))
   }
   const end = endWithin(entry, table, context)
   const last = lastEnd(seen, entry, table)
@@ -166,10 +173,13 @@ function lastEnd({ disk, device }: Seen, own: TableEntry, { entries, sector }: P
 }
 
 /** The partitions of a disk as the kernel shows them, in bytes. */
-function siblings(disk: DeviceSnapshot | undefined): readonly { readonly name: string; readonly end: bigint }[] {
+function siblings(
+  disk: DeviceSnapshot | undefined,
+): readonly { readonly name: string; readonly start: bigint; readonly end: bigint }[] {
   return (disk?.partitions ?? []).map((name) => {
-    const [start, size] = [disk?.attributes[`${name}/start`], disk?.attributes[`${name}/size`]]
-    return { name, end: (kernelSectors(start) + kernelSectors(size)) * kernelUnit }
+    const start = kernelSectors(disk?.attributes[`${name}/start`]) * kernelUnit
+    const size = kernelSectors(disk?.attributes[`${name}/size`]) * kernelUnit
+    return { name, start, end: start + size }
   })
 }
 
@@ -213,11 +223,11 @@ function finding(
   return { code, severity, layer: 'partition', target: layerId(device), message, remedy }
 }
 
-function endsBeyond(seen: Seen, available: Bytes): Finding {
+function endsBeyond(seen: Seen, available: Bytes, end: bigint = seen.start + seen.device.size): Finding {
   return finding(
     seen,
     'identity-mismatch',
-    `${seen.device.path} ends ${formatSize((seen.start + seen.device.size) as Bytes)} into its disk, which has only ${formatSize(available)}: the disk was made smaller, or it is another one.`,
+    `${seen.device.path} ends ${formatSize(end)} into its disk, which has only ${formatSize(available)}: the disk was made smaller, or it is another one.`,
     'Find out which disk this is before anything is written to it.',
   )
 }

@@ -38,6 +38,11 @@ function codes(growth: Growth): readonly string[] {
   return growth.findings.map(({ code, severity }) => `${severity}: ${code}`)
 }
 
+test('a superblock that says more than 2^63 bytes is damaged', () => {
+  const huge = { dataBlocks: 2n ** 60n, groupBlocks: 2 ** 32 - 1, groups: 2 ** 28 + 1, blockSize: 65_536 }
+  expect(() => readSuperblock(device(huge))).toThrow(/its number of blocks/)
+})
+
 describe('measuring', () => {
   test('an unmounted one by its superblock', () => {
     const on = unmounted()

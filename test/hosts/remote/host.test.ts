@@ -105,6 +105,23 @@ function answering(stdout: string, stderr: string, exitCode: number): RemoteTran
   }
 }
 
+/** A machine that answers a whole request as a function of it. */
+function replying(words: (request: string) => string): RemoteTransport {
+  return {
+    async open() {
+      const [input, output, errors] = [new PassThrough(), new PassThrough(), new PassThrough()]
+      let request = ''
+      input.on('data', (chunk: Buffer) => {
+        request += chunk.toString('latin1')
+        if (request.endsWith('#run\n')) output.end(words(request))
+      })
+      const ended = new Promise<{ exitCode: number }>((resolve) => output.once('end', () => resolve({ exitCode: 0 })))
+      return { stdin: input, stdout: output, stderr: errors, ended, close: () => undefined }
+    },
+    close: async () => undefined,
+  }
+}
+
 async function failure(transport: RemoteTransport, read = false): Promise<VolumeExpansionError> {
   const host = remoteHost(shellOptions(transport))
   const call = read ? host.batch([{ read: 'stat', path: '/' }]) : host.exec(['true'])
@@ -130,6 +147,26 @@ describe('a machine that does not run the script', () => {
     const error = await failure(answering('This account is currently not available.\n', words, exitCode))
     expect([error.code, error.layer, error.outcome]).toEqual([code, 'host', 'unchanged'])
     expect(error.remedy).toMatch(/\w/)
+  })
+
+  test('answers that are not as many as the questions are to none of them', async () => {
+    const words = (request: string): string => {
+      const mark = /\n#go\n\.([0-9a-f]{32})\n/.exec(request)?.[1] ?? ''
+      return ['v', 's 0', 'i', 'v', 's 0', 'end'].map((line) => `\n${mark} ${line}\n`).join('')
+    }
+    const host = remoteHost(shellOptions(replying(words)))
+    const read = { read: 'file', path: '/etc/hostname' } as const
+    const unlike = { code: 'host-unreachable', layer: 'host', outcome: 'unchanged' }
+    await expect(host.batch([read, read])).rejects.toMatchObject(unlike)
+  })
+
+  test('a command whose output was lost is not known to have ended', async () => {
+    const words = (request: string): string => {
+      const mark = /\n#go\n\.([0-9a-f]{32})\n/.exec(request)?.[1] ?? ''
+      return ['i', 'b', 'r exited 0 -', 'e', 'end'].map((line) => `\n${mark} ${line}\n`).join('')
+    }
+    const result = await remoteHost(shellOptions(replying(words))).exec(['true'])
+    expect(result).toMatchObject({ ended: 'running', ok: false })
   })
 
   test('a connection that is lost leaves unknown what was begun, and a read leaves nothing', async () => {

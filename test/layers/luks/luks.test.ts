@@ -94,6 +94,12 @@ test('the same container is expected right before', () => {
 describe('refuses', () => {
   const refused: readonly [string, DeviceSnapshot, DeviceSnapshot, RegExp][] = [
     [
+      'a checksum of an algorithm that is not known',
+      mapping(2),
+      below(luks2().map((byte, index) => (index === 76 ? byte ^ 1 : byte))),
+      /^unknown-content: .*its checksum does not fit/,
+    ],
+    [
       'a fixed size',
       mapping(2),
       below(luks2({ segments: { '0': { ...segment, size: `${mib(48)}` } } })),

@@ -74,3 +74,11 @@ describe('fails for', () => {
     )
   })
 })
+
+test.each([
+  ['a group', { vg: { vg_name: '-n' } }],
+  ['a volume', { lv: { lv_name: '--help' } }],
+  ['a device', { pv: [{ pv_name: '-y' }] }],
+])('the name of %s that would be an option is none', (_, details) => {
+  expect(() => readLvmReport(report(details))).toThrow(/holds no (?:name|device)/)
+})

@@ -272,3 +272,23 @@ test('what is written over is expected right before', () => {
 test('the checksum is the one of the check value', () => {
   expect(crc32(new TextEncoder().encode('123456789'))).toBe(0xcbf43926)
 })
+
+describe('a table that the kernel does not bear out', () => {
+  const first: Part = { number: 1, start: 2048n, end: 18_431n }
+
+  test('a partition that ends behind its disk is not grown to there', () => {
+    const at = partitioned(mbr([{ ...first, end: 2n ** 31n }]), [first])
+    expect(codes(grow(at, 1, diskSize * 2n))).toEqual(['blocker identity-mismatch'])
+    expect(grow(at, 1, diskSize * 2n).commands).toEqual([])
+  })
+
+  test('one that the kernel shows within it forbids it', () => {
+    const at = partitioned(mbr([{ ...first, end: 100_000n }]), [first, { number: 2, start: 18_432n, end: 40_959n }])
+    expect(codes(grow(at, 1, diskSize * 2n))).toEqual(['blocker partition-table-damaged'])
+  })
+
+  test('one that ends before it begins has the size that the kernel shows', () => {
+    const at = partitioned(gpt([{ ...first, end: 1000n }]), [first])
+    expect(partition.measure(at.partition(1), at.snapshot).size).toBe(16_384n * 512n)
+  })
+})

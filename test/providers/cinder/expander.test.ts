@@ -64,6 +64,25 @@ const message = (code: string, fields: object = {}): object => ({
 })
 const attached = { server_id: 'server-1', device: '/dev/vdb', attached_at: '2026-11-20T10:00:00.000000' }
 
+describe('an answer that does not bear a size', () => {
+  test.each([
+    ['without a size', { size: undefined }],
+    ['with a size that is no number', { size: '10' }],
+    ['with one below zero', { size: -1 }],
+    ['with one beyond every volume', { size: 2 ** 40 }],
+    ['of another volume', { id: '99999999-2222-4333-8444-555555555555' }],
+  ])('%s is no state', async (_, fields) => {
+    await expect(stateOf(scripted(about(fields)))).rejects.toMatchObject({
+      ...{ code: 'backend-unreachable', outcome: 'unchanged', provider: 'cinder' },
+    })
+  })
+
+  test('a project that cannot be asked about is not asked about', async () => {
+    const state = await stateOf(scripted(about({ 'os-vol-tenant-attr:tenant_id': '\ud800' })))
+    expect(state.limits).toEqual([])
+  })
+})
+
 describe('states', () => {
   test.each([
     ['available', 'stable'],

@@ -52,6 +52,19 @@ describe('PersistentVolumes', () => {
     expect(ref).toEqual({ region: 'europe-west1', disk: 'd1' })
   })
 
+  test.each([
+    ['zones of two regions', 'europe-west1-b__us-central1-a', undefined],
+    ['three zones', 'europe-west1-b__europe-west1-c__europe-west1-d', undefined],
+    ['an affinity that says otherwise', 'europe-west1-b', ['europe-west1-c']],
+    ['an affinity that is no text', 'europe-west1-b', ['europe-west1-b', null]],
+  ])('%s are no place that is known for certain', (_, label, values) => {
+    const metadata = { labels: { 'topology.kubernetes.io/zone': label } }
+    const matchExpressions = [{ key: 'topology.kubernetes.io/zone', operator: 'In', values }]
+    const nodeAffinity = { required: { nodeSelectorTerms: values === undefined ? [] : [{ matchExpressions }] } }
+    const ref = refOfPersistentVolume({ metadata, spec: { gcePersistentDisk: { pdName: 'd1' }, nodeAffinity } })
+    expect(() => diskNameOf(ref, 'p1')).toThrow(/neither a zone nor a region/)
+  })
+
   test('a handle that names no disk is refused later on', () => {
     const csi = { driver: 'pd.csi.storage.gke.io', volumeHandle: 'nonsense' }
     expect(() => diskNameOf(refOfPersistentVolume({ spec: { csi } }), 'p1')).toThrow(/no link of a disk/)

@@ -201,8 +201,8 @@ test('an edit that takes its time is waited for', async () => {
     [200, { executing_tasks: [], finished_tasks: [another] }],
   ]
   dashboard.answers[`GET ${image}`] = [
-    [200, { size: Number(64n * MiB) }],
-    [200, { size: Number(80n * MiB) }],
+    [200, { features: 61, size: Number(64n * MiB) }],
+    [200, { features: 61, size: Number(80n * MiB) }],
   ]
   await grow(expander, 80n)
   expect(dashboard.requests.filter((request) => request.startsWith('GET /api/task'))).toHaveLength(2)

@@ -104,6 +104,7 @@ describe('persistent volumes', () => {
     [csi('evilrbd.csi.ceph.com.example', attributes), undefined],
     [csi('rbd.csi.ceph.com', { pool: 'replicapool' }), undefined],
     [csi('rbd.csi.ceph.com', { ...attributes, pool: 'a/b' }), undefined],
+    [csi('rbd.csi.ceph.com', { ...attributes, radosNamespace: 7 }), undefined],
     [{ spec: { rbd: 7 } }, undefined],
     [{}, undefined],
   ])('%j', (persistentVolume, ref) => expect(fromPersistentVolume(persistentVolume)).toEqual(ref))
