@@ -1,10 +1,14 @@
 import { getEventListeners } from 'node:events'
-import { type Clock, type ExpansionRun, expand, type Report } from '../../src/index.ts'
+import { systemClock } from '../../src/clock.ts'
+import { type Clock, type ExpansionRun, expand, plan, type Report } from '../../src/index.ts'
 import { processLocks } from '../../src/services/lock.ts'
-import { seededRandom, type VirtualClock, virtualClock } from '../../src/testing/index.ts'
+import { scriptedProvider, seededRandom, type VirtualClock, virtualClock } from '../../src/testing/index.ts'
 import { type Cue, chooserOf, type PlannedRun, type Scenario } from './scenario.ts'
 import { asRun, type Exchange, Wire } from './wire.ts'
 import type { Subject, World } from './world.ts'
+
+// What a first run loads takes real time, of which a virtual clock knows nothing.
+await plan({ volume: scriptedProvider({ clock: systemClock, volumes: { first: '1Gi' } }).volume('first'), to: 'fill' })
 
 /** How one run of the library ended, with what the world had then. */
 export interface Ended {

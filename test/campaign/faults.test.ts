@@ -3,8 +3,8 @@ import { subjects } from '../../campaign/faults/subjects.ts'
 import { only, trials } from '../../campaign/faults/trials.ts'
 import { showExchange } from '../../campaign/faults/wire.ts'
 import type { Subject } from '../../campaign/faults/world.ts'
-import { type VolumeExpander, volumeOf } from '../../src/expander.ts'
-import { handleOf, VolumeExpansionError } from '../../src/index.ts'
+import { handleOf, type VolumeExpander, volumeOf } from '../../src/expander.ts'
+import { VolumeExpansionError } from '../../src/index.ts'
 
 function subject(name: string): Subject {
   const found = subjects.find((each) => each.name === name)

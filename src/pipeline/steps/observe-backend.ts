@@ -1,8 +1,10 @@
 import { handleOf, type Volume, type VolumeHandle } from '../../expander.ts'
 import { volumeLayerId } from '../../layers/volume.ts'
-import { manage } from '../../services/managed.ts'
 import type { BackendObservation } from '../context.ts'
 import { defineStep, type Step } from '../step.ts'
+
+/** What shares, paces and repeats calls: whoever has no volume does without. */
+let managing: typeof import('../../services/managed.ts') | undefined
 
 /** Reads the volume from its backend, after everybody else in this process has finished with it. */
 export function observeBackend(): Step<{ readonly volume: Volume }, object, { readonly backend: BackendObservation }> {
@@ -11,7 +13,8 @@ export function observeBackend(): Step<{ readonly volume: Volume }, object, { re
     async observe({ volume }, services) {
       const handle = handleOf(volume)
       if (!services.planning) await services.exclusive(volumeKey(handle), 'volume')
-      const managed = manage(handle, services)
+      managing ??= await import('../../services/managed.ts')
+      const managed = managing.manage(handle, services)
       const state = await managed.read(services.signal)
       return { backend: { handle, managed, state, id: volumeLayerId(handle) } }
     },
