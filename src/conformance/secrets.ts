@@ -1,5 +1,5 @@
 /** The ways in which a secret is written by those who do not mean to write it: as it is, in JSON, in a URL, in hexadecimal, and in base64 wherever it begins. */
-export function formsOf(secret: string): readonly string[] {
+function formsOf(secret: string): readonly string[] {
   const bytes = Buffer.from(secret)
   const hex = bytes.toString('hex')
   // In front of a secret there may be any number of bytes, such as `user:`; of the digits of base64, those at the ends then depend on the neighbours.
