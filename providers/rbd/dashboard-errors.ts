@@ -49,7 +49,8 @@ export function answerError(answer: HttpAnswer, subject: string, outcome: Outcom
   if (status === 429 || status === 503) {
     const retryAfter = retryAfterOf(answer.headers)
     const error = rbdError('throttled', `The dashboard asks to come later (${words}).`, {
-      ...{ outcome: 'unchanged', retryable: true },
+      // 503 may have come after the change, whoever it was that said it.
+      ...{ outcome: status === 503 ? outcome : 'unchanged', retryable: true },
       remedy: 'Run it again later.',
     })
     return retryAfter === undefined ? error : error.with({ retryAfter })

@@ -16,6 +16,9 @@ export const file: Subject = {
   targets: [2n * GiB, 3n * GiB],
   ...{ absolute: true, shared: true, rest: 1000 },
   make(wire) {
+    names += 1
+    // One name in every process, which makes their looks one: a file belongs to a machine.
+    const path = `/srv/disk-${names}.img`
     let size = GiB as bigint
     const growths: bigint[] = []
     const facts = (): FileFacts => ({ type: 'file', dev: 1n, ino: 2n, size, allocated: 0n })
@@ -50,8 +53,6 @@ export const file: Subject = {
       volume(process) {
         const known = volumes.get(process)
         if (known !== undefined) return known
-        names += 1
-        const path = `/srv/disk-${names}.img`
         const made = volumeOf(fileExpander(client(path)), path)
         volumes.set(process, made)
         return made
