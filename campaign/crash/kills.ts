@@ -99,20 +99,13 @@ class Killing {
     this.#random = seededRandom(options.seed)
   }
 
-  /** Two growths that nobody disturbs. */
+  /** A growth that nobody disturbs. */
   async rehearse(): Promise<readonly Boundary[]> {
-    const durations: number[] = []
-    const met: Boundary[] = []
-    for (let count = 0; count < 2; count += 1) {
-      const { library, milliseconds } = await this.#trial(undefined)
-      durations.push(milliseconds)
-      // How often it looks depends on how soon it sees what it has done.
-      const seen = library.boundaries.filter(({ call, nth }) => call !== 'look' || nth === 1)
-      for (const { call } of seen) this.#calls.set(call, Math.max(this.#calls.get(call) ?? 0, library.lasting(call)))
-      met.push(...seen.filter((one) => !met.some(({ call, nth }) => call === one.call && nth === one.nth)))
-    }
-    this.#growth = Math.max(...durations)
-    return met
+    const { library, milliseconds } = await this.#trial(undefined)
+    this.#growth = milliseconds
+    for (const { call } of library.boundaries) this.#calls.set(call, library.lasting(call))
+    // How often it looks depends on how soon it sees what it has done.
+    return library.boundaries.filter(({ call, nth }) => call !== 'look' || nth === 1)
   }
 
   /** @returns how often it really died; growths that were over before are made up for */
