@@ -28,7 +28,7 @@ export function readAt({ size, pieces }: Disk, offset: bigint, length: number): 
 const mostRounds = 300
 
 /** What a host reads of a disk: the fixed ranges, and what they name, until nothing more is named. */
-export function probeOf(disk: Disk): readonly ProbedRange[] {
+function probeOf(disk: Disk): readonly ProbedRange[] {
   const { size } = disk
   const read = ({ offset, length }: { readonly offset: bigint; readonly length: number }): ProbedRange => {
     promise(

@@ -122,7 +122,7 @@ function explain(error: unknown): string {
 }
 
 /** What the library promises does not hold. */
-export class BrokenPromise extends Error {
+class BrokenPromise extends Error {
   override readonly name = 'BrokenPromise'
 }
 

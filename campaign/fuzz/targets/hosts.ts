@@ -310,7 +310,7 @@ const procfs: Target = target<Text>({
           promise(isDevice(mount.dev), () => `the device ${mount.dev}`)
           promise(mount.mountPoint.startsWith('/') && mount.type !== '', () => `the mount point ${mount.mountPoint}`)
           promise(
-            lines.some((line) => line.startsWith(`${mount.id} ${mount.parent} ${mount.dev} `)),
+            lines.some((line) => new RegExp(`^0*${mount.id} 0*${mount.parent} ${mount.dev} `).test(line)),
             () => 'no line says so',
           )
         }
