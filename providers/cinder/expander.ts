@@ -72,6 +72,8 @@ export function cinderExpander({ api, memory, scope }: Shared): VolumeExpander<C
       const { id } = parseRef(ref)
       const gibibytes = Number((parseSize(size) + GiB - 1n) / GiB)
       if (gibibytes > largest) throw tooLarge(id)
+      // Whoever does not answer this was asked for nothing.
+      await api.version(signal)
       try {
         const { at, requestId } = await api.extend(id, gibibytes, signal)
         memory.remember(id, { gibibytes, ...(at !== undefined && { at }), ...(requestId && { requestId }) })

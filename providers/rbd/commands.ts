@@ -37,6 +37,7 @@ const anyAnswer = Array.from({ length: 256 }, (_, code) => code).filter((code) =
 /** Exit code of `rbd resize` when it does nothing: the size is there, or more (EINVAL). It says so in the same words for any other reason. */
 const refusedBySize = 22
 const existsAlready = 17
+const missing = 2
 
 /** @throws {TypeError} for a path that is not absolute, a user that is none, a timeout below a second */
 export function commandClient(cluster: RbdCluster, now: () => number = () => performance.now()): RbdClient {
@@ -122,7 +123,9 @@ export function commandClient(cluster: RbdCluster, now: () => number = () => per
     const [resized, info] = await run([resize, asking(rbd(['info', '--format=json'], name), [0])], options, 'unknown')
     if (resized === undefined || info === undefined)
       throw new TypeError('A host answered a batch with too few results.')
-    if (!resized.ok) throw commandError(resized, spec, 'unknown')
+    // Twice in a row there is no such image.
+    const isMissing = resized.exitCode === missing && info.exitCode === missing
+    if (!resized.ok || isMissing) throw commandError(resized, spec, 'unknown')
     const measured = remeasured(info, spec, resized.exitCode === refusedBySize ? 'unchanged' : 'unknown')
     if (measured >= size || resized.exitCode === 0) return measured
     if (resized.exitCode !== refusedBySize) throw commandError(resized, spec, 'unknown')
