@@ -229,7 +229,8 @@ test.each<[string, number, unknown, object]>([
   ['read-only', 400, { detail: '[errno 30] x', code: '30' }, { code: 'wrong-state', outcome: 'unchanged' }],
   ['forbidden', 403, {}, { code: 'permission-denied', outcome: 'unchanged' }],
   ['another version', 415, {}, { code: 'backend-unreachable', outcome: 'unchanged' }],
-  ['too many', 503, {}, { code: 'throttled', retryable: true, outcome: 'unchanged' }],
+  ['too many', 429, {}, { code: 'throttled', retryable: true, outcome: 'unchanged' }],
+  ['nobody there', 503, {}, { code: 'throttled', retryable: true, outcome: 'unknown' }],
   ['broken', 500, 'no object', { code: 'backend-unreachable', retryable: true, outcome: 'unknown' }],
 ])('a PUT that is answered with %s', async (_what, status, body, expected) => {
   const [dashboard, expander] = await start()
