@@ -4,7 +4,7 @@ import { only, trials } from '../../campaign/faults/trials.ts'
 import { showExchange } from '../../campaign/faults/wire.ts'
 import type { Subject } from '../../campaign/faults/world.ts'
 import { handleOf, type VolumeExpander, volumeOf } from '../../src/expander.ts'
-import { VolumeExpansionError } from '../../src/index.ts'
+import type { VolumeExpansionError } from '../../src/index.ts'
 
 function subject(name: string): Subject {
   const found = subjects.find((each) => each.name === name)
@@ -73,7 +73,7 @@ describe('a broken promise is found', () => {
     const broken = tampered(subject('file'), (expander) => ({
       async expand(ref, options) {
         await expander.expand(ref, options).catch((error: VolumeExpansionError) => {
-          throw new VolumeExpansionError(error.code, error.message, { ...error, outcome: 'unchanged' })
+          throw error.with({ outcome: 'unchanged' })
         })
       },
     }))

@@ -189,7 +189,7 @@ describe('expand', () => {
     await ask(scripted(refusing({ size: 9, status: 'extending' }, 'Invalid volume')), 5)
   })
 
-  test.each([
+  test.each<[object, string, number, string, boolean, string?]>([
     // It may be this very request, delivered twice.
     [{ status: 'extending' }, 'currently extending', 400, 'conflicting-change', true, 'unknown'],
     [{ status: 'error' }, "status must be 'available' to extend, currently error.", 400, 'wrong-state', false],

@@ -230,7 +230,7 @@ test.each<[string, number, unknown, object]>([
   ['forbidden', 403, {}, { code: 'permission-denied', outcome: 'unchanged' }],
   ['another version', 415, {}, { code: 'backend-unreachable', outcome: 'unchanged' }],
   ['too many', 429, {}, { code: 'throttled', retryable: true, outcome: 'unchanged' }],
-  ['out of service', 503, {}, { code: 'throttled', retryable: true, outcome: 'unknown' }],
+  ['nobody there', 503, {}, { code: 'throttled', retryable: true, outcome: 'unknown' }],
   ['broken', 500, 'no object', { code: 'backend-unreachable', retryable: true, outcome: 'unknown' }],
 ])('a PUT that is answered with %s', async (_what, status, body, expected) => {
   const [dashboard, expander] = await start()
