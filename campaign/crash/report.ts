@@ -30,9 +30,9 @@ export function reportOf({ kernel, tools, kills, power, errors }: Results): stri
   if (power.length > 0) {
     lines.push(
       '',
-      '| power cuts | recordings | entries | states | at a flush | prefix of the next writes | any of the next writes | size old / between / new | failures | seed | s |',
-      '|---|---|---|---|---|---|---|---|---|---|---|',
-      ...power.map(({ subject, recordings, entries, states, sizes, failures, seed, seconds }) => {
+      '| power cuts | recordings | entries | states | at a flush | prefix of the next writes | any of the next writes | size old / between / new | XFS backup superblocks behind | failures | seed | s |',
+      '|---|---|---|---|---|---|---|---|---|---|---|---|',
+      ...power.map(({ subject, recordings, entries, states, sizes, backupsBehind, failures, seed, seconds }) => {
         const { flush, prefix, reordered } = states
         const size = `${sizes.old} / ${sizes.between} / ${sizes.new}`
         return row(
@@ -44,6 +44,7 @@ export function reportOf({ kernel, tools, kills, power, errors }: Results): stri
           prefix,
           reordered,
           size,
+          backupsBehind,
           failures.length,
           seed,
           seconds,
