@@ -35,7 +35,7 @@ export interface Tally {
 }
 
 /** The exchanges of a run without faults. */
-export async function cleanRun(subject: Subject): Promise<readonly Exchange[]> {
+async function cleanRun(subject: Subject): Promise<readonly Exchange[]> {
   await subject.prepare?.()
   const trial = await execute(subject, clean(subject))
   const { broken } = judge(trial, subject)
