@@ -6,6 +6,8 @@ const config: ViteUserConfig = {
     include: ['test/**/*.test.ts'],
     exclude: ['test/real/**', 'test/package/**'],
     testTimeout: 20_000,
+    // The usual one less would be half of a small machine.
+    maxWorkers: '100%',
     typecheck: { enabled: true, include: ['test/types/**/*.test-d.ts'] },
   },
 }
