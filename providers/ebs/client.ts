@@ -81,6 +81,16 @@ export type SdkModule = Readonly<Record<CommandName, new (input: object) => obje
   readonly EC2Client: new (configuration: object) => Ec2Client
 }
 
+/**
+ * Milliseconds for the HTTP handler of the SDK, which has none of its own for an answer: over a connection that has died without a word, a call would never end
+ * (`requestTimeout` of @smithy/node-http-handler, which without `throwOnRequestTimeout` only warns).
+ */
+export const deadlines: {
+  readonly connectionTimeout: number
+  readonly requestTimeout: number
+  readonly throwOnRequestTimeout: true
+} = { connectionTimeout: 10_000, requestTimeout: 60_000, throwOnRequestTimeout: true }
+
 let loading: Promise<SdkModule> | undefined
 
 /** @throws {VolumeExpansionError} `invalid-request` when the package is not installed */

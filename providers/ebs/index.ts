@@ -7,7 +7,7 @@ import {
   type Volume,
   volumeOf,
 } from '../../src/expander.ts'
-import { type Ec2Client, ec2Calls, loadSdk } from './client.ts'
+import { deadlines, type Ec2Client, ec2Calls, loadSdk } from './client.ts'
 import { ebsExpander } from './expander.ts'
 import { defaultPace, defaultPoll, type EbsVolumeType, isVolumeType } from './limits.ts'
 import type { EbsVolumeOptions } from './reference.ts'
@@ -32,7 +32,8 @@ export interface EbsCommonOptions {
 export interface EbsClientOptions extends EbsCommonOptions {
   /**
    * An `EC2Client` of one's own, or anything with its `send`. Its retries are its own: give it `maxAttempts: 1`, since this library repeats and paces by itself, and a
-   * retry that it does not see is a call that it does not count.
+   * retry that it does not see is a call that it does not count. Its deadlines are its own too, and the SDK has none for an answer: give it a `requestHandler` with
+   * `requestTimeout` and `throwOnRequestTimeout`.
    */
   readonly client: Ec2Client
 }
@@ -153,7 +154,7 @@ function clientFor({ region, endpoint, credentials }: EbsRegionOptions): () => P
   const make = async (): Promise<Ec2Client> => {
     const { EC2Client } = await loadSdk()
     return new EC2Client({
-      ...{ region, maxAttempts: 1 },
+      ...{ region, maxAttempts: 1, requestHandler: deadlines },
       ...(endpoint === undefined ? {} : { endpoint }),
       ...(credentials === undefined ? {} : { credentials }),
     })
