@@ -171,6 +171,8 @@ async function judgeRefusal(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const volume = await api.volume(id, signal).catch((error: unknown): never => {
+    // Whoever may not even look had not asked for anything that could be done.
+    if (error instanceof VolumeExpansionError && error.code === refusal.code) throw refusal
     // What is in the way may be this very growth, delivered twice by something in between.
     throw error instanceof VolumeExpansionError ? error.with({ outcome: 'unknown' }) : error
   })
