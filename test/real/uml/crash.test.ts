@@ -30,18 +30,14 @@ function given(name: SubjectName): {
   return { subject, seed, directory: scratchDirectory(tmpdir()), say: () => {} }
 }
 
-test.each([
-  ['ext4', 2],
-  ['xfs', 1],
-] as const)(
-  'killed at any boundary while it grows %s in use, the library completes the growth in the next run',
-  async (name, perBoundary) => {
-    const { failures, boundaries } = await killing({ ...given(name), program, perBoundary, atRandom: 1 })
+test(
+  'killed at any boundary while it grows ext4 in use, the library completes the growth in the next run',
+  async () => {
+    const { failures, boundaries } = await killing({ ...given('ext4'), program, perBoundary: 1, atRandom: 1 })
     expect(failures).toEqual([])
-    const tool = name === 'xfs' ? 'xfs_growfs' : 'resize2fs'
-    const changes = ['before expand the volume', 'before losetup', `before ${tool}`, `after ${tool}`]
+    const changes = ['before expand the volume', 'before losetup', 'before resize2fs', 'after resize2fs']
     expect(boundaries.map(({ at }) => at)).toEqual(expect.arrayContaining(changes))
-    expect(boundaries.map(({ kills }) => kills)).toEqual(boundaries.map(() => perBoundary))
+    expect(boundaries.map(({ kills }) => kills)).toEqual(boundaries.map(() => 1))
   },
   patience,
 )
