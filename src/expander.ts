@@ -113,7 +113,7 @@ export interface VolumeState {
 
 /** How a host recognises the device of a volume. Every hint that is given has to fit. */
 export interface DeviceHints {
-  /** Id of the only host that can have it, for a volume that is a part of one machine. Left out: any host. */
+  /** Id of the only host that can have it, for a volume that is a part of one machine. Left out: every host may have it. */
   readonly host?: string
   /** Names under /dev/disk/by-id, any of which may exist; never believed without the other hints. */
   readonly byId?: readonly string[]

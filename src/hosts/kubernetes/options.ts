@@ -45,7 +45,7 @@ export interface PodConnectionOptions {
 /** A pod by its name. */
 export interface NamedPodOptions extends PodConnectionOptions {
   readonly pod: string
-  /** The node on which it has to run; it names the host. Left out: any, and the host is named after the pod. */
+  /** The node on which it has to run; it names the host. Left out: wherever it runs, and the host is named after the pod. */
   readonly node?: string
   readonly selector?: never
 }

@@ -18,7 +18,7 @@ export interface PartsObservation {
 type Context = { readonly backend: BackendObservation; readonly layersWillGrow?: never }
 
 /**
- * Grows what a volume is made of: the parts that its provider names, each a request for a host of its own, planned and grown by the same steps as any other. All of
+ * Grows what a volume is made of: the parts that its provider names, each a request for a host of its own, planned and grown by the same steps as every other one. All of
  * them are looked at and proven before the first is touched. Has to come before the backend is asked to grow the whole.
  */
 export function growParts(): Step<object, Context, PartsObservation> {

@@ -40,12 +40,12 @@ export interface ComputeOptions {
   readonly latency?: number
   /** Milliseconds after which `wait` returns whatever there is; 0: it returns at once. Left out: 120 000, as the reference of `zoneOperations.wait` says. */
   readonly waitTime?: number
-  /** Rates by group of methods; more is answered with 403 and the reason `rateLimitExceeded`. Left out: any rate. */
+  /** Rates by group of methods; more is answered with 403 and the reason `rateLimitExceeded`. Left out: no limit. */
   readonly rates?: Readonly<Partial<Record<MethodGroup, RateLimit>>>
   readonly quotas?: readonly EmulatedQuota[]
   /** Permissions that the caller does not have, such as `compute.disks.resize`. */
   readonly denied?: readonly string[]
-  /** The bearer tokens that are accepted. Left out: any, and none. */
+  /** The bearer tokens that are accepted. Left out: whatever is sent, and no token at all. */
   readonly tokens?: readonly string[]
   /** Entries on a page of a list at the most. Left out: 500. */
   readonly pageSize?: number
