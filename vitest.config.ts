@@ -5,7 +5,8 @@ const config: ViteUserConfig = {
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/real/**', 'test/package/**'],
-    testTimeout: 20_000,
+    // Some wait for real seconds, and machines are slow at times: nothing is proven by a timeout.
+    testTimeout: 60_000,
     // The usual one less would be half of a small machine.
     maxWorkers: '100%',
     typecheck: { enabled: true, include: ['test/types/**/*.test-d.ts'] },
