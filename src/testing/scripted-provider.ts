@@ -56,7 +56,7 @@ export interface ScriptedProviderOptions {
   readonly progress?: boolean
   /** The pace that it declares, which need not be the one that it allows. Left out: none. */
   readonly pace?: { readonly read?: Pace; readonly expand?: Pace }
-  /** The pace that it allows: whatever comes faster is answered with `throttled`. Left out: any. */
+  /** The pace that it allows: whatever comes faster is answered with `throttled`. Left out: no limit. */
   readonly throttle?: { readonly read?: Pace; readonly expand?: Pace }
   /** Milliseconds that a throttled answer asks to wait. Left out: it does not say. */
   readonly retryAfter?: number

@@ -84,7 +84,7 @@ export interface ComputeEmulator {
   /** From now on the caller does not have these permissions. */
   deny(...permissions: readonly string[]): void
   allow(...permissions: readonly string[]): void
-  /** From now on only these tokens are accepted; undefined: any. */
+  /** From now on only these tokens are accepted; undefined: whatever is sent. */
   setTokens(tokens: readonly string[] | undefined): void
   /** Ends the server and every connection. Idempotent. */
   stop(): Promise<void>
