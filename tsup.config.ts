@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { coreChunk } from './scripts/core-chunk.ts'
 
 const manifest: { bin: Record<string, string>; exports: Record<string, { default: string } | string> } = JSON.parse(
   readFileSync(new URL('package.json', import.meta.url), 'utf8'),
@@ -21,6 +22,7 @@ const config: Readonly<Record<string, unknown>> = {
   platform: 'node',
   // Shared chunks: an error thrown by a provider has to be an instance of the class that the root exports.
   splitting: true,
+  esbuildPlugins: [coreChunk('src/index.ts')],
   treeshake: true,
   sourcemap: true,
   dts: true,

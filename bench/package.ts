@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { esbuild } from './esbuild.ts'
+import { esbuild } from '../scripts/esbuild.ts'
 
 /** What runs beside the built package, in processes of its own. */
 const programs = [

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
-import { esbuild, type Metafile } from './esbuild.ts'
+import { esbuild, type Metafile } from '../scripts/esbuild.ts'
 
 const root = new URL('../', import.meta.url)
 const manifest: {

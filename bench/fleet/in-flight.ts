@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
-import { esbuild } from '../esbuild.ts'
+import { esbuild } from '../../scripts/esbuild.ts'
 
 /** What many growths at once cost the process that waits for them, over real connections. */
 export interface InFlight {

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { esbuild } from '../../bench/esbuild.ts'
+import { esbuild } from '../../scripts/esbuild.ts'
 
 const programs = [new URL('./guest.ts', import.meta.url), new URL('./grow.ts', import.meta.url)] as const
 

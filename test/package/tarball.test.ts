@@ -79,6 +79,16 @@ describe('a JavaScript consumer', () => {
     expect(names).not.toEqual([])
   })
 
+  test('loads the root from two files: the entry, and the one that all entries share', () => {
+    const dist = join(project, 'node_modules', manifest.name, 'dist')
+    const files = new Set(['index.js'])
+    for (const file of files) {
+      const text = readFileSync(join(dist, file), 'utf8')
+      for (const [, path] of text.matchAll(/^(?:import|export)\b[^;]*?'(\.[^']+)'/gm)) files.add(join(path ?? ''))
+    }
+    expect(files.size).toBe(2)
+  })
+
   test('sees one error class, whichever subpath threw', () => {
     const result = evaluate(`
       import { parseSize, VolumeExpansionError } from 'volume-expander'
