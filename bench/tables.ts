@@ -21,7 +21,7 @@ const methods = [
   'Growth: the same filesystem is made anew for each measurement, of a sparse image on a loop device, and synced. Ours, the bare tool and mount-utils’ commands',
   '(blockdev --getro, blkid -p twice, the tool) take turns round by round, all from one Node.js process that has run each of them before, through the built',
   'package. Figures are medians (least–most); ratios are of neighbours in one round to the bare tool. Stalls: of a process that appends 4 KiB and syncs',
-  'without a pause, its longest round during a growth of its own. First call: the growth is the first thing a fresh process does after its imports.',
+  'without a pause, its longest round in a growth of its own, looked for in a time that is as long for every variant. First call: the growth is the first thing a fresh process does after its imports.',
 ] as const
 
 const titles = { ours: 'volume-expander', tool: 'bare tool', mountUtils: 'mount-utils' } as const

@@ -71,8 +71,9 @@ async function measureCase(growthCase: GrowthCase, directory: string, isolated: 
     await inTurn(variants, warmCalls, timed)
     const growth = await inTurn(variants, rounds.growth, grown)
     const nothingToDo = await inTurn(variants, rounds.nothingToDo, timed)
+    const window = Math.max(...Object.values(growth).flatMap((samples) => samples.map((sample) => sample.milliseconds)))
     const stall = await inTurn(variants, growthCase.online ? rounds.stall : 0, (variant) =>
-      measureStall(variant, volume),
+      measureStall(variant, volume, window),
     )
     const cold = await inTurn(variants, rounds.cold, (variant) => measureCold(variant, volume))
     return { growthCase, growth, nothingToDo, stall, cold }
@@ -81,19 +82,19 @@ async function measureCase(growthCase: GrowthCase, directory: string, isolated: 
   }
 }
 
-async function measureStall(variant: Variant, volume: ScratchVolume): Promise<StallSample> {
+/** Looks at as long a time whichever variant grows: in a longer one the writer has more rounds, and the longest of more rounds is longer by chance alone. */
+async function measureStall(variant: Variant, volume: ScratchVolume, window: number): Promise<StallSample> {
   volume.remake()
   const writer = await startWriter(volume.mountPoint)
-  await sleep(rest)
+  await sleep(rest + window)
   const began = sharedClock()
   await variant.grow(volume)
-  const ended = sharedClock()
-  await sleep(rest)
+  await sleep(rest + Math.max(0, began + window - sharedClock()))
   const intervals = await writer.stop()
   volume.requireGrown()
-  const longest = longestWithin(intervals, [began, ended])
+  const longest = longestWithin(intervals, [began, began + window])
   if (longest === undefined) throw new Error('The writer wrote nothing during the growth.')
-  return { longest, before: longestWithin(intervals, [began - (ended - began), began - rest / 10]) ?? 0 }
+  return { longest, before: longestWithin(intervals, [began - window, began - rest / 10]) ?? 0 }
 }
 
 async function measureCold({ name }: Variant, volume: ScratchVolume): Promise<Pick<Sample, 'milliseconds'>> {
