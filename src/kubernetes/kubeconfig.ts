@@ -3,6 +3,7 @@ import { type IncomingMessage, request as plainRequest } from 'node:http'
 import { Agent, request as secureRequest } from 'node:https'
 import { onAbort } from '../abort.ts'
 import { abortedError, VolumeExpansionError } from '../errors.ts'
+import { largestAnswer, textOf } from '../services/response.ts'
 import type { KubernetesAnswer, KubernetesClient, KubernetesRequest, KubernetesWatchEvent } from './client.ts'
 import { type LoadableConfig, loadClientNode, readKubeconfig } from './config.ts'
 
@@ -20,8 +21,6 @@ export interface KubeconfigSource {
 }
 
 const requestTimeout = 30_000
-/** More than any answer that is asked for. */
-const largestAnswer = 64 * 2 ** 20
 /** How many plain requests one process has under way at a server: far below what priority and fairness gives to one user. */
 const mostSockets = 16
 
@@ -137,18 +136,6 @@ class ConfiguredClient implements KubernetesClient {
     if (known === undefined) this.#agents = new Map([[identity, agents]])
     return watching ? agents.watching : agents.plain
   }
-}
-
-async function textOf(response: IncomingMessage): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of response as AsyncIterable<Uint8Array>) {
-    length += chunk.byteLength
-    if (length > largestAnswer) throw new Error(`the answer is longer than ${largestAnswer} bytes`)
-    chunks.push(chunk)
-  }
-  if (!response.complete) throw new Error('the answer was cut off')
-  return Buffer.concat(chunks).toString('utf8')
 }
 
 function parsed(text: string): unknown {

@@ -2,6 +2,7 @@ import { type IncomingHttpHeaders, type IncomingMessage, Agent as PlainAgent, re
 import { Agent as SecureAgent, request as secureRequest } from 'node:https'
 import { onAbort } from '../abort.ts'
 import { abortedError, type Outcome, VolumeExpansionError } from '../errors.ts'
+import { textOf } from './response.ts'
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -53,9 +54,6 @@ export interface HttpClientOptions {
   readonly insecure?: boolean | undefined
 }
 
-/** More than any answer that a provider asks for; a server that sends without end is not listened to for ever. */
-const largestAnswer = 64 * 2 ** 20
-
 /** One client with connections that are kept alive, and that do not keep the process alive. */
 export function httpClient(options: HttpClientOptions): HttpClient {
   const { provider, timeout: usualTimeout = 30_000, ca, cert, key, insecure = false } = options
@@ -106,7 +104,7 @@ export function httpClient(options: HttpClientOptions): HttpClient {
         else reject(unreachable(provider, url, error, outcome()))
       })
       request.once('response', (response) => {
-        collect(response).then(
+        textOf(response).then(
           (text) => {
             done()
             resolve(answerOf(response, text, provider, url, outcome()))
@@ -155,18 +153,6 @@ function urlOf(given: string | URL, provider: string): URL {
 function bodyOf(body: unknown): Buffer | undefined {
   if (body === undefined) return undefined
   return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
-}
-
-async function collect(response: IncomingMessage): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of response as AsyncIterable<Uint8Array>) {
-    length += chunk.byteLength
-    if (length > largestAnswer) throw new Error(`the answer is longer than ${largestAnswer} bytes`)
-    chunks.push(chunk)
-  }
-  if (!response.complete) throw new Error('the answer was cut off')
-  return Buffer.concat(chunks).toString('utf8')
 }
 
 function answerOf(

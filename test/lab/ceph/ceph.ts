@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { logOf, type PartContext, type RunningPart, startPart, stopPart } from '../part.ts'
+import { type PartContext, type RunningPart, startPart, stopPart } from '../part.ts'
 import { isLiving, labDirectory, type Part, Register } from '../register.ts'
+import { endOfLogs, until } from '../waiting.ts'
 import { type CommandOptions, run } from './command.ts'
 import { configuration, daemons, keyringOf, type User, users } from './configuration.ts'
 
@@ -89,11 +89,18 @@ export class CephLab {
         password: `pw-${randomUUID()}`,
       }
       const ceph = (...args: readonly string[]): Promise<string> => run(['ceph', '-c', confOf(mon), ...args])
-      await until('a quorum', started, async () => (await ceph('--connect-timeout', '5', 'quorum_status')) !== '')
+      await until(
+        'a quorum',
+        started,
+        seconds,
+        async () => (await ceph('--connect-timeout', '5', 'quorum_status')) !== '',
+      )
       await setDashboard(ceph, mon)
       const mgr = await launch('mgr', (context) => prepareManager(context, mon, ceph))
       const osd = await launch('osd', (context) => prepareOsd(context, mon, ceph))
-      await until('the OSD', started, async () => /"num_up_osds":\s*1\b/.test(await ceph('osd', 'stat', '-f', 'json')))
+      await until('the OSD', started, seconds, async () =>
+        /"num_up_osds":\s*1\b/.test(await ceph('osd', 'stat', '-f', 'json')),
+      )
       await ceph('osd', 'pool', 'create', pool, '8', '8')
       await ceph('osd', 'pool', 'application', 'enable', pool, 'rbd')
       await run(['rbd', '-c', confOf(mon), 'pool', 'init', pool], { seconds })
@@ -103,9 +110,9 @@ export class CephLab {
       await writeFile(join(mon.directory, descriptionFile), JSON.stringify(description), { mode: 0o600 })
       return new CephLab({ mon, mgr, osd }, description, directory)
     } catch (cause) {
-      const logs = await Promise.all(started.map(({ part }) => endOfLog(part)))
+      const logs = await endOfLogs(started.map(({ part }) => part))
       for (const { part } of started.reverse()) await stopPart(part, directory)
-      throw new Error(`Ceph did not come up. What it said at the end:\n${logs.join('\n')}`, { cause })
+      throw new Error(`Ceph did not come up. What it said at the end:\n${logs}`, { cause })
     }
   }
 
@@ -257,13 +264,15 @@ async function openDashboard(
 ): Promise<void> {
   const file = join(mon.directory, 'dashboard-password')
   await writeFile(file, password, { mode: 0o600 })
-  await until('the dashboard', started, async () => (await ceph('mgr', 'services')).includes(new URL(url).host))
+  await until('the dashboard', started, seconds, async () =>
+    (await ceph('mgr', 'services')).includes(new URL(url).host),
+  )
   // The module takes commands only when the manager has said so to the monitor.
-  await until('the dashboard to take a user', started, async () => {
+  await until('the dashboard to take a user', started, seconds, async () => {
     await ceph('dashboard', 'ac-user-create', username, '-i', file, 'administrator', '--force-password')
     return true
   })
-  await until('the dashboard to let the user in', started, async () => {
+  await until('the dashboard to let the user in', started, seconds, async () => {
     const answer = await fetch(`${url}/api/auth`, {
       method: 'POST',
       headers: { accept: 'application/vnd.ceph.api.v1.0+json', 'content-type': 'application/json' },
@@ -289,27 +298,4 @@ async function belonging(living: readonly Part[], name: string, cluster: string)
     if (text === cluster) return part
   }
   return undefined
-}
-
-/** Waits for a condition that may fail on the way there, for as long as everything that was started runs. */
-async function until(what: string, started: readonly RunningPart[], condition: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + seconds * 1000
-  for (;;) {
-    let reason: unknown
-    try {
-      if (await condition()) return
-    } catch (error) {
-      reason = error
-    }
-    for (const { part, process: child } of started) {
-      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${part.name} has ended.`)
-    }
-    if (performance.now() > end) throw new Error(`Waited ${seconds} s for ${what}.`, { cause: reason })
-    await sleep(200)
-  }
-}
-
-async function endOfLog(part: Part): Promise<string> {
-  const text = await readFile(logOf(part.directory), 'utf8').catch(() => '')
-  return `${part.name}:\n${text.slice(-3000)}`
 }

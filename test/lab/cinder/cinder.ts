@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { CephLab } from '../ceph/ceph.ts'
 import { type CommandOptions, run } from '../ceph/command.ts'
 import { logOf, type RunningPart, startPart, stopPart } from '../part.ts'
 import { isLiving, labDirectory, type Part, Register } from '../register.ts'
+import { endOfLogs, until } from '../waiting.ts'
 import { type Backend, cinderConf, keystoneConf, rabbitEnvironment, type Services } from './configuration.ts'
 import { type NovaOptions, NovaReceiver } from './nova.ts'
 import { type Credentials, OpenStack, succeeded } from './openstack.ts'
@@ -93,7 +93,8 @@ export class CinderLab {
       started.push(running)
       return running.part
     }
-    const ready = (what: string, condition: () => Promise<boolean>): Promise<void> => until(what, started, condition)
+    const ready = (what: string, condition: () => Promise<boolean>): Promise<void> =>
+      until(what, started, seconds, condition)
     try {
       const adminPassword = `pw-${randomUUID()}`
       const backends: readonly Backend[] = ceph === undefined ? ['file'] : ['file', 'ceph']
@@ -140,9 +141,9 @@ export class CinderLab {
       await writeFile(join(home, descriptionFile), JSON.stringify(description), { mode: 0o600 })
       return lab
     } catch (cause) {
-      const logs = await Promise.all(started.map(({ part }) => endOfLog(part)))
+      const logs = await endOfLogs(started.map(({ part }) => part))
       for (const { part } of started.reverse()) await end(part, directory)
-      throw new Error(`Cinder did not come up. What it said at the end:\n${logs.join('\n')}`, { cause })
+      throw new Error(`Cinder did not come up. What it said at the end:\n${logs}`, { cause })
     }
   }
 
@@ -443,27 +444,4 @@ async function end(part: Part, directory: string): Promise<void> {
   // What is frozen would not hear that it has to end; and nobody needs what it would still write.
   if (await isLiving(part)) process.kill(-part.pid, 'SIGKILL')
   await stopPart(part, directory)
-}
-
-/** Waits for a condition that may fail on the way there, for as long as everything that was started runs. */
-async function until(what: string, started: readonly RunningPart[], condition: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + seconds * 1000
-  for (;;) {
-    let reason: unknown
-    try {
-      if (await condition()) return
-    } catch (error) {
-      reason = error
-    }
-    for (const { part, process: child } of started) {
-      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${part.name} has ended.`)
-    }
-    if (performance.now() > deadline) throw new Error(`Waited ${seconds} s for ${what}.`, { cause: reason })
-    await sleep(200)
-  }
-}
-
-async function endOfLog(part: Part): Promise<string> {
-  const text = await readFile(logOf(part.directory), 'utf8').catch(() => '')
-  return `${part.name}:\n${text.slice(-3000)}`
 }

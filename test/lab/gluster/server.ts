@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs'
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { basename, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { logOf, type RunningPart, startPart, stopPart } from '../part.ts'
+import { until } from '../waiting.ts'
 
 /** The part's name in the lab's register. */
 export const partName = 'gluster'
@@ -98,16 +98,13 @@ function configuration({ address, root }: ServerPlace, firstPort: number): strin
   return ['volume management', '    type mgmt/glusterd', ...lines, 'end-volume', ''].join('\n')
 }
 
-async function answering(place: ServerPlace, { ended }: RunningPart): Promise<void> {
-  let living = true
-  ended.then(() => {
-    living = false
-  })
-  for (const deadline = performance.now() + 120_000; performance.now() < deadline; await sleep(50)) {
-    if (!living) throw new Error('It ended at once.')
-    if (existsSync(socketOf(place)) && (await isListening(place.address))) return
-  }
-  throw new Error('It does not listen.')
+function answering(place: ServerPlace, running: RunningPart): Promise<void> {
+  return until(
+    'glusterd to listen',
+    [running],
+    120,
+    async () => existsSync(socketOf(place)) && (await isListening(place.address)),
+  )
 }
 
 /** Whether somebody listens on glusterd's port of an address. */

@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { get } from 'node:http'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { logOf, type RunningPart, startPart, stopPart } from '../part.ts'
 import { labDirectory } from '../register.ts'
+import { endOfLogs, until } from '../waiting.ts'
 import { Api } from './api.ts'
 import { findBinaries } from './binaries.ts'
 import { Authority, type Subject, writeKubeconfig } from './certificates.ts'
@@ -80,7 +80,7 @@ export class Cluster {
       const etcd = await startEtcd(binaries.etcd, directory)
       parts.push(etcd)
       const etcdUrl = `http://127.0.0.1:${etcd.part.ports['client']}`
-      await until('etcd', etcd, async () => (await statusOf(`${etcdUrl}/health`)) === 200)
+      await until('etcd', [etcd], startSeconds, async () => (await statusOf(`${etcdUrl}/health`)) === 200)
       const apiServer = await startApiServer(binaries.apiServer, etcdUrl, options, directory)
       parts.push(apiServer)
       const server = `https://127.0.0.1:${apiServer.part.ports['https']}`
@@ -90,23 +90,24 @@ export class Cluster {
       const admin = new Api(server, authority.certificate, identity)
       const cluster = new Cluster(parts, server, authority, admin, directory)
       const answers = async (path: string): Promise<boolean> => (await admin.send('GET', path)).status === 200
-      await until('the API server', apiServer, () => answers('/readyz'))
-      await until('the default namespace', apiServer, () => answers('/api/v1/namespaces/default'))
+      await until('the API server', [apiServer], startSeconds, () => answers('/readyz'))
+      await until('the default namespace', [apiServer], startSeconds, () => answers('/api/v1/namespaces/default'))
       if (controllers.length > 0) {
         const manager = await startControllers(binaries.controllerManager, cluster, authority, {
           ...options,
           controllers,
         })
         parts.push(manager)
-        await until('the controllers', manager, async () => {
+        await until('the controllers', [manager], startSeconds, async () => {
           const log = await cluster.log('controller-manager')
           return controllers.every((name) => log.includes(`Started "${name}"`))
         })
       }
       return cluster
-    } catch (error) {
-      for (const running of parts.reverse()) await stopPart(running.part, directory)
-      throw error
+    } catch (cause) {
+      const logs = await endOfLogs(parts.map(({ part }) => part))
+      for (const { part } of parts.reverse()) await stopPart(part, directory)
+      throw new Error(`The API server did not come up. What it said at the end:\n${logs}`, { cause })
     }
   }
 
@@ -231,22 +232,6 @@ async function startControllers(
 function gateFlags(gates: Readonly<Record<string, boolean>>): readonly string[] {
   const entries = Object.entries(gates).map(([name, on]) => `${name}=${on}`)
   return entries.length === 0 ? [] : [`--feature-gates=${entries.join(',')}`]
-}
-
-async function until(what: string, running: RunningPart, condition: () => Promise<boolean>): Promise<void> {
-  let ended = false
-  void running.ended.then(() => {
-    ended = true
-  })
-  const deadline = performance.now() + startSeconds * 1000
-  for (;;) {
-    if (await condition().catch(() => false)) return
-    if (ended || performance.now() > deadline) {
-      const log = await readFile(logOf(running.part.directory), 'utf8').catch(() => '')
-      throw new Error(`${what} did not start${ended ? ' and has ended' : ''}:\n${log.slice(-4000)}`)
-    }
-    await sleep(50)
-  }
 }
 
 function statusOf(url: string): Promise<number> {
