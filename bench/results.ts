@@ -1,5 +1,6 @@
 import type { FleetBench } from './fleet/index.ts'
 import { fleetGoals } from './fleet/report.ts'
+import type { Goal } from './goal.ts'
 import type { CaseResult, RunnerOutput, VariantName } from './growth/cases.ts'
 import { variantNames } from './growth/cases.ts'
 import type { ImportCost } from './imports.ts'
@@ -141,14 +142,6 @@ function ratio<Key extends string>(
 ): { readonly [Name in Key]?: Spread } {
   if (name === 'tool' || samples === undefined || tool === undefined) return {}
   return { [key]: pairwise(samples, tool, (own, bare) => own / bare) } as { [Name in Key]: Spread }
-}
-
-/** A figure that the project promises, and whether it was reached. */
-export interface Goal {
-  readonly what: string
-  readonly limit: string
-  readonly measured: string
-  readonly reached: boolean
 }
 
 /** What the project promises. */

@@ -1,9 +1,6 @@
 import { type Finding, type FindingCode, findingCodes } from './findings.ts'
 import { type Json, jsonSafe } from './json.ts'
-import type { LayerKind } from './layers/layer.ts'
-
-/** Where in the stack something is: a layer, or what stands around the layers. */
-export type Where = LayerKind | 'request' | 'host' | 'pipeline'
+import type { Where } from './where.ts'
 
 /**
  * What a failure left behind. `unchanged`: nothing was grown by this run. `changed`: something was, the partial report says what.

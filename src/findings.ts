@@ -1,4 +1,4 @@
-import type { Where } from './errors.ts'
+import type { Where } from './where.ts'
 
 /**
  * Everything that observing and planning can find, with what it means. Codes are part of the API. Which of them a request may accept is said by

@@ -1,18 +1,9 @@
 export { type Clock, type Random, systemClock } from './clock.ts'
-export {
-  type ErrorCode,
-  type ErrorDetails,
-  errorCodes,
-  type Outcome,
-  VolumeExpansionError,
-  type Where,
-} from './errors.ts'
+export { type ErrorCode, type ErrorDetails, errorCodes, type Outcome, VolumeExpansionError } from './errors.ts'
 export {
   type Capabilities,
-  type DeviceHints,
   type ExpandOptions,
   type Limit,
-  type MountHints,
   type Pace,
   type PartRequest,
   type PollCadence,
@@ -33,6 +24,7 @@ export {
 } from './expander.ts'
 export type { FilesystemResizer, FilesystemState } from './filesystems/filesystem.ts'
 export { type AcceptableCode, acceptableCodes, type Finding, type FindingCode, type Severity } from './findings.ts'
+export type { DeviceHints, MountHints } from './hints.ts'
 export type {
   BatchItem,
   BatchOptions,
@@ -53,7 +45,7 @@ export type {
 } from './hosts/host.ts'
 export { localHost } from './hosts/local/index.ts'
 export type { Json } from './json.ts'
-export type { Growth, GrowthContext, Layer, LayerKind, LayerState, ToolNeed } from './layers/layer.ts'
+export type { Growth, GrowthContext, Layer, LayerState, ToolNeed } from './layers/layer.ts'
 export type { Claim, ClaimAction, ResolvedClaim } from './pipeline/claim.ts'
 export type { BackendObservation, StackObservation, StorageObservation } from './pipeline/context.ts'
 export type { ExpansionEvent } from './pipeline/events.ts'
@@ -91,3 +83,4 @@ export { observeLayers } from './pipeline/steps/observe-layers.ts'
 export { publishClaim } from './pipeline/steps/publish-claim.ts'
 export { type SnapshotBeforeOptions, snapshotBefore } from './pipeline/steps/snapshot-before.ts'
 export { type Bytes, bytes, formatSize, parseSize, type SizeInput } from './size.ts'
+export type { LayerKind, Where } from './where.ts'

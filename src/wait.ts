@@ -1,8 +1,9 @@
 import { onAbort } from './abort.ts'
 import type { Clock, Random } from './clock.ts'
-import { abortedError, VolumeExpansionError, type Where } from './errors.ts'
+import { abortedError, VolumeExpansionError } from './errors.ts'
 import { abortableSleep, linkedController, refuseAborted } from './services/abortable.ts'
 import { type Alarm, arm, disarm } from './services/alarms.ts'
+import type { Where } from './where.ts'
 
 /** How often something is looked at while it is waited for. Milliseconds. */
 export interface PollSchedule {

@@ -1,4 +1,4 @@
-import type { Goal } from '../results.ts'
+import type { Goal } from '../goal.ts'
 import type { FleetBench } from './index.ts'
 
 /** What the project promises of a fleet. */

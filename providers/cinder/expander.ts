@@ -1,12 +1,6 @@
 import { abortedError, VolumeExpansionError } from '../../src/errors.ts'
-import type {
-  Capabilities,
-  DeviceHints,
-  ReadOutcome,
-  VolumeExpander,
-  VolumeIdentity,
-  VolumeState,
-} from '../../src/expander.ts'
+import type { Capabilities, ReadOutcome, VolumeExpander, VolumeIdentity, VolumeState } from '../../src/expander.ts'
+import type { DeviceHints } from '../../src/hints.ts'
 import { type Bytes, GiB, parseSize } from '../../src/size.ts'
 import { type CinderApi, microversions } from './client.ts'
 import { alreadyGrowing, failure, providerName } from './errors.ts'

@@ -1,5 +1,6 @@
 import { type ErrorCode, VolumeExpansionError } from '../../src/errors.ts'
-import type { Capabilities, DeviceHints, ReadOutcome, VolumeExpander, VolumeState } from '../../src/expander.ts'
+import type { Capabilities, ReadOutcome, VolumeExpander, VolumeState } from '../../src/expander.ts'
+import type { DeviceHints } from '../../src/hints.ts'
 import { type Bytes, bytes, formatSize, GiB, roundUp } from '../../src/size.ts'
 import { ec2Error, nativeCode, providerName, refuseAborted } from './errors.ts'
 import { gibibytes } from './limits.ts'

@@ -1,5 +1,6 @@
 import { VolumeExpansionError } from '../../src/errors.ts'
-import type { DeviceHints, VolumeState } from '../../src/expander.ts'
+import type { VolumeState } from '../../src/expander.ts'
+import type { DeviceHints } from '../../src/hints.ts'
 import { providerName } from './errors.ts'
 import type { Attachment } from './native.ts'
 import { type DiskName, whatIs } from './refs.ts'

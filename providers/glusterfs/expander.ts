@@ -2,7 +2,6 @@ import { abortedError, VolumeExpansionError } from '../../src/errors.ts'
 import type {
   Capabilities,
   ExpandOptions,
-  MountHints,
   PartRequest,
   ReadOutcome,
   VolumeExpander,
@@ -10,6 +9,7 @@ import type {
   VolumeState,
 } from '../../src/expander.ts'
 import type { Finding, FindingCode } from '../../src/findings.ts'
+import type { MountHints } from '../../src/hints.ts'
 import type { Host } from '../../src/hosts/host.ts'
 import { KeyedLock } from '../../src/services/lock.ts'
 import { type Bytes, bytes, formatSize } from '../../src/size.ts'

@@ -1,5 +1,6 @@
-import type { DeviceHints, Limit, VolumeState, VolumeUser } from '../../src/expander.ts'
+import type { Limit, VolumeState, VolumeUser } from '../../src/expander.ts'
 import type { Finding } from '../../src/findings.ts'
+import type { DeviceHints } from '../../src/hints.ts'
 import { type Bytes, bytes, formatSize, maxSize } from '../../src/size.ts'
 import type { ClusterFacts, ImageFacts, PoolFacts, Refusal, Watcher } from './client.ts'
 import { ownerOf } from './owner.ts'

@@ -1,3 +1,4 @@
+import type { DeviceHints } from '../hints.ts'
 import type { Bytes } from '../size.ts'
 
 /**
@@ -120,7 +121,7 @@ export type StorageTarget =
   | { readonly path: string }
   | { readonly device: string }
   | { readonly image: string }
-  | { readonly hints: import('../expander.ts').DeviceHints }
+  | { readonly hints: DeviceHints }
 
 /** Goes on only when the read gives this text: a file's without the white space around it, a range's in lower-case hexadecimal, a stat's as `dev:ino:rdev`. */
 export interface ExpectItem {

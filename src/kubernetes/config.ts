@@ -1,4 +1,5 @@
-import { VolumeExpansionError, type Where } from '../errors.ts'
+import { VolumeExpansionError } from '../errors.ts'
+import type { Where } from '../where.ts'
 
 /** What is used of a KubeConfig of @kubernetes/client-node, in own words: it is an optional peer, and no declaration may name it. */
 export interface LoadableConfig {

@@ -1,9 +1,7 @@
 import type { Finding } from '../findings.ts'
 import type { DeviceSnapshot, ExecItem, ExpectItem, StorageSnapshot } from '../hosts/host.ts'
 import type { Bytes } from '../size.ts'
-
-/** The layers of a volume in use, from below to above; a `claim`, and its PersistentVolume, are what a cluster says of them, and are reported beside them. */
-export type LayerKind = 'volume' | 'device' | 'multipath' | 'partition' | 'luks' | 'lvm' | 'filesystem' | 'claim'
+import type { LayerKind } from '../where.ts'
 
 /** One layer as it was measured. */
 export interface LayerState {

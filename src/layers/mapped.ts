@@ -1,7 +1,8 @@
 import type { Finding, FindingCode } from '../findings.ts'
 import type { DeviceSnapshot, ExpectItem, StorageSnapshot } from '../hosts/host.ts'
 import { type Bytes, formatSize } from '../size.ts'
-import type { Growth, GrowthContext, LayerKind } from './layer.ts'
+import type { LayerKind } from '../where.ts'
+import type { Growth, GrowthContext } from './layer.ts'
 
 /** What layers that device-mapper carries have in common. */
 

@@ -2,7 +2,8 @@ import { VolumeExpansionError } from '../errors.ts'
 import type { FilesystemResizer, FilesystemState } from '../filesystems/filesystem.ts'
 import type { Finding } from '../findings.ts'
 import type { DeviceSnapshot, StorageSnapshot } from '../hosts/host.ts'
-import type { Layer, LayerKind, LayerState } from './layer.ts'
+import type { LayerKind } from '../where.ts'
+import type { Layer, LayerState } from './layer.ts'
 import { type Content, contentFindings, identify, partOf } from './signatures.ts'
 
 /** A layer that was found on a device, with what measures and grows it. */

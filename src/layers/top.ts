@@ -1,6 +1,6 @@
 import type { Finding, FindingCode } from '../findings.ts'
 import type { DeviceSnapshot, StorageSnapshot } from '../hosts/host.ts'
-import type { LayerKind } from './layer.ts'
+import type { LayerKind } from '../where.ts'
 import { readLabel } from './lvm/label.ts'
 import { LvmReportError, readLvmReport, type VolumeGroup } from './lvm/report.ts'
 import { identify } from './signatures.ts'

@@ -1,7 +1,7 @@
 import { VolumeExpansionError } from '../errors.ts'
 import type { Finding } from '../findings.ts'
-import type { LayerKind } from '../layers/layer.ts'
 import { type Bytes, formatSize, parseIncrement, parseSize, roundDown, roundUp } from '../size.ts'
+import type { LayerKind } from '../where.ts'
 import type { RunOptions } from './plan.ts'
 import type { PlanDraft } from './step.ts'
 

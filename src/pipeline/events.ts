@@ -1,7 +1,8 @@
-import type { VolumeExpansionError, Where } from '../errors.ts'
+import type { VolumeExpansionError } from '../errors.ts'
 import type { Finding } from '../findings.ts'
 import type { LayerState } from '../layers/layer.ts'
 import type { Bytes } from '../size.ts'
+import type { Where } from '../where.ts'
 import type { Action, Plan } from './plan.ts'
 import type { Report } from './report.ts'
 

@@ -1,5 +1,5 @@
 import { VolumeExpansionError } from '../errors.ts'
-import type { MountHints } from '../expander.ts'
+import type { MountHints } from '../hints.ts'
 import type { Host, MountSnapshot } from '../hosts/host.ts'
 import { type Bytes, bytes } from '../size.ts'
 import { patiently } from './patience.ts'

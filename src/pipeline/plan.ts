@@ -1,9 +1,9 @@
 import type { Clock, Random } from '../clock.ts'
-import type { Where } from '../errors.ts'
 import type { AcceptableCode, Finding } from '../findings.ts'
 import type { Json } from '../json.ts'
 import type { LayerState } from '../layers/layer.ts'
 import type { Bytes, SizeInput } from '../size.ts'
+import type { Where } from '../where.ts'
 
 /** How much is wanted. Exactly one of `to` and `by`. */
 export interface SizeRequest {

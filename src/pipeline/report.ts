@@ -1,8 +1,7 @@
-import type { Where } from '../errors.ts'
 import type { Finding } from '../findings.ts'
 import type { Json } from '../json.ts'
-import type { LayerKind } from '../layers/layer.ts'
 import type { Bytes } from '../size.ts'
+import type { LayerKind, Where } from '../where.ts'
 
 export interface LayerReport {
   readonly id: string

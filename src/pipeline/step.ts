@@ -1,8 +1,8 @@
 import type { Clock, Random } from '../clock.ts'
-import type { Where } from '../errors.ts'
 import type { Finding } from '../findings.ts'
 import type { LayerState } from '../layers/layer.ts'
 import type { Bytes } from '../size.ts'
+import type { Where } from '../where.ts'
 import type { Action, RunOptions, Timeouts } from './plan.ts'
 
 /** What a step may use while it observes, acts and verifies. */

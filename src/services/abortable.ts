@@ -1,6 +1,7 @@
 import { onAbort } from '../abort.ts'
 import type { Clock } from '../clock.ts'
-import { abortedError, type Outcome, type Where } from '../errors.ts'
+import { abortedError, type Outcome } from '../errors.ts'
+import type { Where } from '../where.ts'
 
 /** What an abort means at the place where it is noticed. */
 export interface AbortMeaning {

@@ -1,6 +1,7 @@
 import { onAbort } from '../abort.ts'
 import type { Clock } from '../clock.ts'
-import { abortedError, VolumeExpansionError, type Where } from '../errors.ts'
+import { abortedError, VolumeExpansionError } from '../errors.ts'
+import type { Where } from '../where.ts'
 
 export interface AcquireOptions {
   readonly signal?: AbortSignal | undefined

@@ -1,5 +1,6 @@
 import type { Clock, Random } from '../clock.ts'
-import { type Outcome, VolumeExpansionError, type Where } from '../errors.ts'
+import { type Outcome, VolumeExpansionError } from '../errors.ts'
+import type { Where } from '../where.ts'
 import { abortableSleep, refuseAborted } from './abortable.ts'
 
 export interface RetryOptions {

@@ -1,7 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { abortedError, type Outcome, VolumeExpansionError } from '../errors.ts'
 import {
-  type DeviceHints,
   type ExpandOptions,
   type Limit,
   type Pace,
@@ -16,6 +15,7 @@ import {
   type VolumeUser,
   volumeOf,
 } from '../expander.ts'
+import type { DeviceHints } from '../hints.ts'
 import { type Bytes, formatSize, GiB, parseSize, type SizeInput } from '../size.ts'
 
 /** How one volume behaves. */

@@ -9,8 +9,9 @@ import type {
   Host,
   StorageSnapshot,
 } from '../../src/hosts/host.ts'
-import type { Growth, GrowthContext, Layer, LayerKind } from '../../src/layers/layer.ts'
+import type { Growth, GrowthContext, Layer } from '../../src/layers/layer.ts'
 import { type Bytes, bytes } from '../../src/size.ts'
+import type { LayerKind } from '../../src/where.ts'
 
 /** A device of a simulated graph. */
 export interface StackedDevice {

@@ -1,13 +1,7 @@
 import { abortedError, VolumeExpansionError } from '../../../src/errors.ts'
-import type {
-  Capabilities,
-  DeviceHints,
-  ReadOutcome,
-  VolumeExpander,
-  VolumeIdentity,
-  VolumeState,
-} from '../../../src/expander.ts'
+import type { Capabilities, ReadOutcome, VolumeExpander, VolumeIdentity, VolumeState } from '../../../src/expander.ts'
 import type { Finding } from '../../../src/findings.ts'
+import type { DeviceHints } from '../../../src/hints.ts'
 import { KeyedLock } from '../../../src/services/lock.ts'
 import { type Bytes, bytes, formatSize, GiB } from '../../../src/size.ts'
 import { failure, invalidReference, providerName } from '../errors.ts'

@@ -1,6 +1,6 @@
 import { inspect, isDeepStrictEqual } from 'node:util'
 import { errorCodes, VolumeExpansionError } from '../../errors.ts'
-import type { DeviceHints } from '../../expander.ts'
+import type { DeviceHints } from '../../hints.ts'
 import { jsonSafe } from '../../json.ts'
 import { secretIn } from '../secrets.ts'
 import { ConformanceFailure, holds, rejection } from '../suite.ts'

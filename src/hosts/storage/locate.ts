@@ -1,4 +1,4 @@
-import type { DeviceHints } from '../../expander.ts'
+import type { DeviceHints } from '../../hints.ts'
 import { errnoOf } from '../errno.ts'
 import type { StorageTarget } from '../host.ts'
 import { isWithin, type MountEntry, mountOf } from '../mountinfo.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { DeviceHints } from '../../../src/expander.ts'
+import type { DeviceHints } from '../../../src/hints.ts'
 import { locate } from '../../../src/hosts/storage/locate.ts'
 import type { FileStats, StorageSource } from '../../../src/hosts/storage/source.ts'
 import { View } from '../../../src/hosts/storage/view.ts'

@@ -1,8 +1,9 @@
 import { expect } from 'vitest'
 import { countedByNode } from '../../../bench/growth/processes.ts'
-import { type ErrorCode, VolumeExpansionError, type Where } from '../../../src/errors.ts'
+import { type ErrorCode, VolumeExpansionError } from '../../../src/errors.ts'
 import type { FindingCode } from '../../../src/findings.ts'
 import { type ExpandRequest, type ExpansionEvent, expand, type Plan, plan, type Report } from '../../../src/index.ts'
+import type { Where } from '../../../src/where.ts'
 import type { Disk } from './disk.ts'
 
 export interface Refusal {
