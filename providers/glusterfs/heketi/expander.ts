@@ -5,7 +5,7 @@ import type { DeviceHints } from '../../../src/hints.ts'
 import { KeyedLock } from '../../../src/services/lock.ts'
 import { type Bytes, bytes, formatSize, GiB } from '../../../src/size.ts'
 import { failure, invalidReference, providerName } from '../errors.ts'
-import { nameOf } from '../expander.ts'
+import { nameOf } from '../persistent-volume.ts'
 import type { HeketiClient, HeketiKind, HeketiVolume } from './client.ts'
 
 /** A growth that was asked for and has not been seen to end. */
