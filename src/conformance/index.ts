@@ -1,4 +1,5 @@
-export { type HostSetup, hostCases } from './hosts.ts'
+export type { HostSetup } from './host-cases/setup.ts'
+export { hostCases } from './hosts.ts'
 export { type LayerExample, type LayerPlace, type LayerSetup, layerCases } from './layers.ts'
 export type {
   AttachedVolume,
