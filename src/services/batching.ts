@@ -50,8 +50,8 @@ interface Slot {
   readonly expander: Expander
   /** When it was first asked for. */
   readonly since: number
-  // Hardly ever more than one: a list of one takes a fraction of the memory of a set, and ten thousand of them wait at a time.
-  callers: (Caller | Watcher)[]
+  // Hardly ever more than one: a list of one takes a fraction of the memory of a set, or of a list that was pushed to, and ten thousand of them wait at a time.
+  callers: readonly (Caller | Watcher)[]
   /** `asked`: wanted now. `due`: it waited for the rhythm, and its time has come. `patient`: it waits for the rhythm. */
   urgency: 'asked' | 'due' | 'patient'
   /** Set while its request is under way. */
@@ -146,7 +146,7 @@ export class ReadBatcher {
           reject(error)
         },
       }
-      slot.callers.push(caller)
+      join(slot, caller)
       this.#schedule()
     })
   }
@@ -198,19 +198,18 @@ export class ReadBatcher {
 
   #place(watcher: Watcher, slot: Slot): void {
     watcher.place = slot
-    slot.callers.push(watcher)
+    join(slot, watcher)
   }
 
   #remove(slot: Slot, caller: Caller): void {
-    const position = slot.callers.indexOf(caller)
-    if (position === -1) return
-    slot.callers.splice(position, 1)
+    if (!slot.callers.includes(caller)) return
+    slot.callers = slot.callers.length === 1 ? nobody : slot.callers.filter((other) => other !== caller)
     if (slot.callers.length === 0) this.#abandon(slot)
   }
 
   /** Lets those go who watch a volume in rounds that there are no longer. */
   #release(slot: Slot): void {
-    for (const caller of [...slot.callers]) {
+    for (const caller of slot.callers) {
       if (!isWatcher(caller)) continue
       this.leave(caller)
       caller.alone()
@@ -227,7 +226,7 @@ export class ReadBatcher {
       if (urgency === 'asked') this.#hasten(waiting, 'asked')
       return waiting
     }
-    const slot: Slot = { key, ref, expander, since: now, callers: [], urgency, request: undefined }
+    const slot: Slot = { key, ref, expander, since: now, callers: nobody, urgency, request: undefined }
     if (urgency === 'patient') this.#patient.set(key, slot)
     else this.#pending.set(key, slot)
     return slot
@@ -375,7 +374,7 @@ export class ReadBatcher {
   /** Tells everyone who asked; who watches waits for the next round. */
   #settle(slot: Slot, outcome: VolumeState | VolumeExpansionError): void {
     const { callers } = slot
-    slot.callers = callers.filter(isWatcher)
+    if (!callers.every(isWatcher)) slot.callers = callers.filter(isWatcher)
     slot.request = undefined
     for (const caller of callers) {
       if (isWatcher(caller) && caller.place !== slot) continue
@@ -421,6 +420,12 @@ export class ReadBatcher {
       throw thrown
     }
   }
+}
+
+const nobody: readonly never[] = []
+
+function join(slot: Slot, caller: Caller | Watcher): void {
+  slot.callers = slot.callers.concat(caller)
 }
 
 function isThrottled(thrown: unknown): thrown is VolumeExpansionError {
