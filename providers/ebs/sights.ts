@@ -10,15 +10,11 @@ const mostValues = 200
 /** Milliseconds for which what was seen last may stand for what is there, when a modification is about to be asked for. */
 const freshness = 30_000
 
-interface Remembered {
-  readonly sight: Sight
-  readonly at: number
-}
-
 interface Memory {
-  seen?: Remembered
-  /** When the modification began that this process asked for or joined. */
-  awaited?: Date
+  seen?: Sight
+  seenAt?: number
+  /** When the modification began that this process asked for or joined, in milliseconds since 1970. */
+  awaited?: number
 }
 
 export type Seen = Sight | VolumeExpansionError
@@ -35,19 +31,19 @@ export class Sights {
     this.#now = now
   }
 
-  awaited(id: string): Date | undefined {
+  awaited(id: string): number | undefined {
     return this.#memory.get(id)?.awaited
   }
 
   /** Whether a modification of one of them was seen to be under way. */
   isFollowing(ids: readonly string[]): boolean {
-    return ids.some((id) => isUnderWay(this.#memory.get(id)?.seen?.sight.newest))
+    return ids.some((id) => isUnderWay(this.#memory.get(id)?.seen?.newest))
   }
 
   /** From now on the failure of this modification is the volume's. */
   await(id: string, modification: SdkModification | undefined): void {
     const memory = this.#of(id)
-    if (modification?.StartTime !== undefined) memory.awaited = modification.StartTime
+    if (modification?.startedAt !== undefined) memory.awaited = modification.startedAt
   }
 
   /** A modification was accepted just now. */
@@ -58,15 +54,21 @@ export class Sights {
       this.forget(id)
       return
     }
-    const starts =
-      modification.StartTime === undefined ? seen.sight.starts : [...seen.sight.starts, modification.StartTime]
-    this.#of(id).seen = { sight: { ...seen.sight, newest: modification, starts }, at: this.#now() }
+    const { volume } = seen
+    const starts = modification.startedAt === undefined ? seen.starts : seen.starts.concat(modification.startedAt)
+    this.#remember(id, { volume, newest: modification, starts })
   }
 
   /** What was seen is no longer to be relied on. */
   forget(id: string): void {
     const memory = this.#memory.get(id)
     if (memory !== undefined) delete memory.seen
+  }
+
+  #remember(id: string, sight: Sight): void {
+    const memory = this.#of(id)
+    memory.seen = sight
+    memory.seenAt = this.#now()
   }
 
   #of(id: string): Memory {
@@ -77,8 +79,8 @@ export class Sights {
 
   /** What was seen a short while ago, or is there now; looks of the same moment are one. */
   async recent(id: string): Promise<Seen> {
-    const seen = this.#memory.get(id)?.seen
-    if (seen !== undefined && this.#now() - seen.at <= freshness) return seen.sight
+    const { seen, seenAt = Number.NEGATIVE_INFINITY } = this.#memory.get(id) ?? {}
+    if (seen !== undefined && this.#now() - seenAt <= freshness) return seen
     return await this.now(id)
   }
 
@@ -102,7 +104,7 @@ export class Sights {
    * round of looks at many is one call until some are ready, and two then.
    */
   async look(ids: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, Seen>> {
-    const followed = ids.filter((id) => isUnderWay(this.#memory.get(id)?.seen?.sight.newest))
+    const followed = ids.filter((id) => isUnderWay(this.#memory.get(id)?.seen?.newest))
     const known = new Set(followed)
     const others = ids.filter((id) => !known.has(id))
     const looking = followed.length === 0 ? this.#volumes(others, signal) : undefined
@@ -114,10 +116,9 @@ export class Sights {
         ids.filter((id) => !unchanged.has(id)),
         signal,
       ))
-    const at = this.#now()
     return new Map(
       ids.map((id): [string, Seen] => {
-        const volume = volumes.get(id) ?? (unchanged.has(id) ? this.#memory.get(id)?.seen?.sight.volume : undefined)
+        const volume = volumes.get(id) ?? (unchanged.has(id) ? this.#memory.get(id)?.seen?.volume : undefined)
         if (volume === undefined) {
           this.#memory.delete(id)
           return [id, missing(id)]
@@ -129,7 +130,7 @@ export class Sights {
         }
         const starts = startsOf(history)
         const sight = { volume, newest: newestOf(history), starts }
-        this.#of(id).seen = { sight, at }
+        this.#remember(id, sight)
         return [id, sight]
       }),
     )
@@ -181,12 +182,12 @@ export class Sights {
   }
 }
 
-const noStarts: readonly Date[] = []
+const noStarts: readonly number[] = []
 
-function startsOf(history: readonly SdkModification[]): readonly Date[] {
-  return history.length === 0
-    ? noStarts
-    : [...history.flatMap(({ StartTime }) => (StartTime === undefined ? [] : [StartTime]))]
+function startsOf(history: readonly SdkModification[]): readonly number[] {
+  // Hardly ever more than one; a list that was filtered, or pushed to, has room for more.
+  const starts = history.map(({ startedAt }) => startedAt).filter((start) => start !== undefined)
+  return starts.length === 0 ? noStarts : starts.slice()
 }
 
 async function inParts<Item>(
