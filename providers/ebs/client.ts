@@ -209,13 +209,13 @@ const largestSize = Number(maxSize / GiB)
 /**
  * The calls on a client that is made, or given, when the first of them is.
  *
- * @param isPatient whether long answers may be read little by little; left out: they may. On a clock of tests, time would pass meanwhile
+ * @param isPatient whether others have their turn while a long answer is read; on a clock of tests, time would pass meanwhile
  */
 export function ec2Calls(client: () => Promise<Ec2Client>, isPatient = true): Ec2Calls {
   async function send<Output>(name: CommandName, input: object, signal: AbortSignal | undefined): Promise<Output> {
     const [sdk, sender] = await Promise.all([loadSdk(), client()])
     const command = new sdk[name](input)
-    if (isPatient && lists.has(name)) readInPortions(command)
+    if (lists.has(name)) readInPortions(command, isPatient)
     return (await sender.send(command, signal === undefined ? {} : { abortSignal: signal })) as Output
   }
 

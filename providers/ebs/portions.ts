@@ -30,28 +30,40 @@ const readings = new WeakMap<object, Reading>()
  * Has the SDK read a long list in portions, between which the rest of the process goes on: it reads an answer in one go, and a page of 500 entries would hold the event
  * loop up for 50 milliseconds and more. Its own reader is called for one portion after the other; what cannot be divided beyond doubt, and what another kind of client
  * answers, is read as ever.
+ *
+ * @param isPatient whether others have their turn in between; on a clock of tests, time would pass meanwhile
  */
-export function readInPortions(command: object): void {
+export function readInPortions(command: object, isPatient = true): void {
   const { middlewareStack: stack } = command as { readonly middlewareStack?: Partial<Stack> }
   if (typeof stack?.add !== 'function') return
   // The SDK's reader is between the two.
-  stack.add(gather, { step: 'deserialize', priority: 'high', name: 'gatherPortions' })
+  stack.add(isPatient ? gatherPatiently : gatherAtOnce, {
+    step: 'deserialize',
+    priority: 'high',
+    name: 'gatherPortions',
+  })
   stack.add(divide, { step: 'deserialize', priority: 'low', name: 'divideIntoPortions' })
 }
 
-const gather: Middleware = (next) => async (given) => {
-  const args = { ...given }
-  const reading: Reading = { response: undefined, left: [] }
-  readings.set(args, reading)
-  const work = new Slice()
-  const first = await next(args)
-  const outputs: unknown[] = [first.output]
-  while (reading.left.length > 0) {
-    if (work.isOver) await work.next()
-    outputs.push((await next(args)).output)
+const gathering =
+  (isPatient: boolean): Middleware =>
+  (next) =>
+  async (given) => {
+    const args = { ...given }
+    const reading: Reading = { response: undefined, left: [] }
+    readings.set(args, reading)
+    const work = new Slice()
+    const first = await next(args)
+    const outputs: unknown[] = [first.output]
+    while (reading.left.length > 0) {
+      if (isPatient && work.isOver) await work.next()
+      outputs.push((await next(args)).output)
+    }
+    return outputs.length === 1 ? first : { ...first, output: together(outputs) }
   }
-  return outputs.length === 1 ? first : { ...first, output: together(outputs) }
-}
+
+const gatherPatiently = gathering(true)
+const gatherAtOnce = gathering(false)
 
 const divide: Middleware = (next) => async (args) => {
   const reading = readings.get(args)
@@ -109,7 +121,7 @@ export function portionsOf(text: string): readonly string[] {
   }
   const [head, tail] = [text.slice(0, begin), text.slice(end)]
   // A second list would be read once for each portion.
-  if (depth !== 0 || tail.includes('<item>')) return [text]
+  if (depth !== 0 || head.includes('</item>') || /<\/?item>/.test(tail)) return [text]
   return [begin, ...cuts].map((from, index) => head + text.slice(from, cuts[index] ?? end) + tail)
 }
 

@@ -90,6 +90,7 @@ export class Sights {
       const ids = new Set<string>()
       const seen = new Promise((resolve) => setImmediate(resolve)).then(() => {
         this.#gathering = undefined
+        this.#accompany(ids)
         return this.look([...ids])
       })
       this.#gathering = { ids, seen }
@@ -97,6 +98,21 @@ export class Sights {
     const { ids, seen } = this.#gathering
     ids.add(id)
     return (await seen).get(id) ?? missing(id)
+  }
+
+  /**
+   * Adds the volumes that come next, as far as they fit into the same calls: where growths have to wait for their turn, each would be looked at again before it, by two calls
+   * of its own. They come in the order in which they were first seen.
+   */
+  #accompany(ids: Set<string>): void {
+    const now = this.#now()
+    let isNext = false
+    for (const [id, { seen, seenAt = now, awaited }] of this.#memory) {
+      if (ids.size >= mostValues) return
+      isNext ||= ids.has(id)
+      const isStale = seen !== undefined && now - seenAt > freshness / 2
+      if (isNext && isStale && awaited === undefined && !isUnderWay(seen.newest)) ids.add(id)
+    }
   }
 
   /**
