@@ -24,6 +24,8 @@ export class Sights {
   readonly calls: Ec2Calls
   readonly #now: () => number
   readonly #memory = new Map<string, Memory>()
+  /** Whether the last look at modifications under way found some that had come further: the next one may as well. */
+  #someAreReady = true
   #gathering: { readonly ids: Set<string>; readonly seen: Promise<ReadonlyMap<string, Seen>> } | undefined
 
   constructor(calls: Ec2Calls, now: () => number = () => performance.now()) {
@@ -117,16 +119,19 @@ export class Sights {
 
   /**
    * Looks at volumes. Of those whose modification is known to be under way only the modification is looked at, and the volume itself when that has come further: a
-   * round of looks at many is one call until some are ready, and two then.
+   * round of looks at many is one call until some are ready, and two then. Where some are expected to be, and one call holds all, both are made at once: the answer is there
+   * sooner by one of them, so that the look may come later, and shows more.
    */
   async look(ids: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, Seen>> {
     const followed = ids.filter((id) => isUnderWay(this.#memory.get(id)?.seen?.newest))
     const known = new Set(followed)
     const others = ids.filter((id) => !known.has(id))
-    const looking = followed.length === 0 ? this.#volumes(others, signal) : undefined
+    const isAtOnce = followed.length === 0 || (followed.length > 1 && this.#someAreReady && ids.length <= mostValues)
+    const looking = isAtOnce ? this.#volumes(ids, signal) : undefined
     looking?.catch(() => {})
     const modifications = await this.#modifications(followed, others, signal)
     const unchanged = new Set(followed.filter((id) => isUnderWay(newestOf(modifications.get(id) ?? []))))
+    if (followed.length > 0) this.#someAreReady = unchanged.size < followed.length
     const volumes = await (looking ??
       this.#volumes(
         ids.filter((id) => !unchanged.has(id)),
