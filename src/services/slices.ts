@@ -6,7 +6,7 @@ const slice = 5
 let lastTurn: Promise<void> = Promise.resolve()
 
 /** Lets the rest of the process go on. Whoever waits here at the same time goes on in a turn of the event loop of his own: together they would hold it up after all. */
-export function nextTurn(): Promise<void> {
+function nextTurn(): Promise<void> {
   lastTurn = lastTurn.then(() => new Promise((resolve) => setImmediate(resolve)))
   return lastTurn
 }
