@@ -68,6 +68,8 @@ interface Request {
 const crowdMemory = 10_000
 // By how much each volume that is followed lengthens the window, up to the declared one: two share one of a tenth of a second, forty one of two.
 const windowPerVolume = 50
+// How long the most that were followed, or waited to be grown, at a time still count: the last few of a fleet are no reason to look more often than before.
+const fleetMemory = 30_000
 // A round is asked for so much before the window is over that its answer is there by then: by how long the last ones took, by a part of the window for what nobody
 // foresees, and never by more than a half.
 const spareOfWindow = 0.02
@@ -96,6 +98,7 @@ export class ReadBatcher {
   readonly #riders = new Map<string, { readonly ref: unknown; readonly expander: Expander }>()
   #underWay = 0
   #followers = 0
+  #most = { count: 0, at: Number.NEGATIVE_INFINITY }
   #roundAt = Number.NEGATIVE_INFINITY
   #roundTook: number
   #untilRound: AbortController | undefined
@@ -170,6 +173,7 @@ export class ReadBatcher {
   /** One more volume is followed, until {@link exit}. */
   enter(): void {
     this.#followers += 1
+    this.#fleet()
   }
 
   exit(): void {
@@ -274,7 +278,7 @@ export class ReadBatcher {
     const spare = this.#rhythm * spareOfWindow + this.#roundTook
     const most = Math.max(this.#rhythm - spare, this.#rhythm * leastOfWindow)
     // Who waits to be grown will be followed soon.
-    const window = (): number => Math.min(most, (this.#followers + this.#riders.size) * windowPerVolume)
+    const window = (): number => Math.min(most, this.#fleet() * windowPerVolume)
     let first = Number.POSITIVE_INFINITY
     for (const { since } of this.#patient.values()) first = Math.min(first, since)
     const from = Math.max(this.#roundAt, first + this.#head)
@@ -283,6 +287,13 @@ export class ReadBatcher {
       if (left <= 0) return
       await this.#clock.sleep(Math.max(left, 1), signal)
     }
+  }
+
+  /** How many there are, or were a short while ago. */
+  #fleet(): number {
+    const [count, now] = [this.#followers + this.#riders.size, this.#clock.now()]
+    if (count >= this.#most.count || now - this.#most.at > fleetMemory) this.#most = { count, at: now }
+    return this.#most.count
   }
 
   #schedule(): void {
