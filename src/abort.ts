@@ -1,33 +1,43 @@
-type Callback = () => void
+/** Who is told of an abort: an object that waits anyway needs no function of its own for it. */
+export interface AbortListener {
+  aborted(): void
+}
 
-const callbacks = new WeakMap<AbortSignal, Set<Callback>>()
+const listeners = new WeakMap<AbortSignal, Set<AbortListener>>()
 
 /**
- * Calls `callback` once when the signal is aborted, unless the returned function is called before. However many wait for one signal, it gets a single
+ * Tells `listener` once when the signal is aborted, unless {@link ignoreAbort} comes before. However many wait for one signal, it gets a single
  * listener: Node warns of a leak from the eleventh on, and one signal for a fleet of volumes is nothing unusual. Does nothing for a signal that is aborted
  * already, which the caller checks first.
  */
-export function onAbort(signal: AbortSignal | undefined, callback: Callback): () => void {
-  if (signal === undefined || signal.aborted) return () => undefined
-  const known = callbacks.get(signal)
+export function listenForAbort(signal: AbortSignal | undefined, listener: AbortListener): void {
+  if (signal === undefined || signal.aborted) return
+  const known = listeners.get(signal)
   const waiting = known ?? new Set()
   if (known === undefined) {
-    callbacks.set(signal, waiting)
+    listeners.set(signal, waiting)
     signal.addEventListener('abort', dispatch, { once: true })
   }
-  // A function of its own for each call, so that the same callback given twice is called twice.
-  const own = (): void => callback()
-  waiting.add(own)
-  return () => {
-    if (!waiting.delete(own) || waiting.size > 0 || signal.aborted) return
-    callbacks.delete(signal)
-    signal.removeEventListener('abort', dispatch)
-  }
+  waiting.add(listener)
+}
+
+export function ignoreAbort(signal: AbortSignal | undefined, listener: AbortListener): void {
+  const waiting = signal === undefined ? undefined : listeners.get(signal)
+  if (signal === undefined || waiting?.delete(listener) !== true || waiting.size > 0 || signal.aborted) return
+  listeners.delete(signal)
+  signal.removeEventListener('abort', dispatch)
+}
+
+/** {@link listenForAbort} for a function, which is called as often as it was given. The returned function ends that. */
+export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
+  if (signal === undefined || signal.aborted) return () => undefined
+  const listener: AbortListener = { aborted: () => callback() }
+  listenForAbort(signal, listener)
+  return () => ignoreAbort(signal, listener)
 }
 
 function dispatch(this: AbortSignal): void {
-  const waiting = callbacks.get(this) ?? []
-  callbacks.delete(this)
-  // Not a copy: who is told to stop by an earlier callback is not called any more.
-  for (const callback of waiting) callback()
+  // Not a copy: who is told to stop by an earlier one is not told any more.
+  for (const listener of listeners.get(this) ?? []) listener.aborted()
+  listeners.delete(this)
 }

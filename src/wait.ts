@@ -1,4 +1,4 @@
-import { onAbort } from './abort.ts'
+import { type AbortListener, ignoreAbort, listenForAbort } from './abort.ts'
 import type { Clock, Random } from './clock.ts'
 import { abortedError, VolumeExpansionError } from './errors.ts'
 import { abortableSleep, linkedController, refuseAborted } from './services/abortable.ts'
@@ -75,44 +75,32 @@ type Look<State> =
  */
 export function pollUntil<State>(options: PollOptions<State>): Promise<State> {
   const { clock, rounds, deadline, signal } = options
-  const sight: Sight<State> = { seen: undefined, failure: undefined }
   const begun = clock.now()
   // Nothing but one object is left to wait for the first of the rounds: most of many thousands wait there until they are done.
   if (signal?.aborted === true || begun >= deadline || rounds?.isOn() !== true)
-    return pollAlone(options, sight, begun, false)
-  return inRounds(options, rounds, sight).then((found) =>
-    found === undefined ? pollAlone(options, sight, begun, true) : found.state,
-  )
+    return pollAlone(options, { seen: nothing, failure: undefined, begun }, false)
+  return inRounds(options, rounds, { seen: nothing, failure: undefined, begun })
 }
 
-async function pollAlone<State>(
-  options: PollOptions<State>,
-  sight: Sight<State>,
-  begun: number,
-  hasWaited: boolean,
-): Promise<State> {
-  const { clock, random, deadline, signal, layer } = options
+async function pollAlone<State>(options: PollOptions<State>, sight: Sight<State>, hasWaited: boolean): Promise<State> {
+  const { clock, random, deadline, rounds, signal, layer } = options
   const { first = 100, factor = 1.6, cap = 5000 } = options.schedule ?? {}
   const meaning = { layer, outcome: 'unknown' } as const
   let interval = Math.min(first, cap)
   let final = clock.now() >= deadline
-  const early = Math.min(options.delay ?? 0, deadline - begun)
-  if (early > 0 && !hasWaited && options.rounds?.isOn() !== true) await abortableSleep(clock, early, signal, meaning)
+  const early = Math.min(options.delay ?? 0, deadline - sight.begun)
+  if (early > 0 && !hasWaited && rounds?.isOn() !== true) await abortableSleep(clock, early, signal, meaning)
   for (;;) {
     refuseAborted(signal, meaning)
-    if (!final && options.rounds?.isOn() === true) {
-      const found = await inRounds(options, options.rounds, sight)
-      if (found !== undefined) return found.state
-      final = clock.now() >= deadline
-    }
+    if (!final && rounds?.isOn() === true) return inRounds(options, rounds, sight)
     const look = await lookOnce(options)
     sight.failure = look.kind === 'failure' ? look.error : undefined
     if (look.kind === 'state') {
-      sight.seen = look
+      sight.seen = look.state
       options.onState?.(look.state)
       if (options.judge(look.state) === 'done') return look.state
     }
-    if (final) throw timeoutError(options, clock.now() - begun, sight)
+    if (final) throw timeoutError(options, sight)
     const wanted = Math.max(interval * (1 - random() / 2), sight.failure?.retryAfter ?? 0)
     interval = Math.min(interval * factor, cap)
     const left = Math.max(deadline - clock.now(), 0)
@@ -122,36 +110,35 @@ async function pollAlone<State>(
   }
 }
 
+const nothing: unique symbol = Symbol('nothing')
+
 /** The newest of what was seen. */
 interface Sight<State> {
-  seen: { readonly state: State } | undefined
+  seen: State | typeof nothing
   failure: VolumeExpansionError | undefined
+  /** When the waiting began. */
+  readonly begun: number
 }
 
-/** Waits in rounds that many share. Undefined: they, or the time, have ended. */
-function inRounds<State>(
-  options: PollOptions<State>,
-  rounds: Rounds<State>,
-  sight: Sight<State>,
-): Promise<{ readonly state: State } | undefined> {
+/** Waits in rounds that many share, and goes on alone when they, or the time, have ended. */
+function inRounds<State>(options: PollOptions<State>, rounds: Rounds<State>, sight: Sight<State>): Promise<State> {
   return new Promise((resolve, reject) => new RoundWait(options, rounds, sight, resolve, reject).begin())
 }
 
-/** One object for each that waits, and neither timer nor signal of its own: ten thousand may wait. */
-class RoundWait<State> implements RoundWatcher<State>, Alarm {
+/** One object for each that waits, and neither timer, signal nor function of its own: ten thousand may wait. */
+class RoundWait<State> implements RoundWatcher<State>, Alarm, AbortListener {
   place: object | undefined = undefined
   readonly #options: PollOptions<State>
   readonly #rounds: Rounds<State>
   readonly #sight: Sight<State>
-  readonly #found: (found: { readonly state: State } | undefined) => void
+  readonly #found: (found: State | Promise<State>) => void
   readonly #failed: (reason: unknown) => void
-  #forget: (() => void) | undefined
 
   constructor(
     options: PollOptions<State>,
     rounds: Rounds<State>,
     sight: Sight<State>,
-    found: (found: { readonly state: State } | undefined) => void,
+    found: (found: State | Promise<State>) => void,
     failed: (reason: unknown) => void,
   ) {
     this.#options = options
@@ -166,19 +153,13 @@ class RoundWait<State> implements RoundWatcher<State>, Alarm {
   }
 
   begin(): void {
-    const { clock, signal, layer } = this.#options
     this.#rounds.join(this)
-    arm(clock, this)
-    if (signal === undefined) return
-    this.#forget = onAbort(signal, () => {
-      this.#end()
-      this.#failed(abortedError(signal, layer, 'unknown'))
-    })
+    arm(this.#options.clock, this)
+    listenForAbort(this.#options.signal, this)
   }
 
   resolve(state: State): void {
-    const found = { state }
-    this.#sight.seen = found
+    this.#sight.seen = state
     this.#sight.failure = undefined
     try {
       this.#options.onState?.(state)
@@ -189,7 +170,7 @@ class RoundWait<State> implements RoundWatcher<State>, Alarm {
       return
     }
     this.#end()
-    this.#found(found)
+    this.#found(state)
   }
 
   reject(error: VolumeExpansionError): void {
@@ -201,28 +182,34 @@ class RoundWait<State> implements RoundWatcher<State>, Alarm {
 
   alone(): void {
     this.#end()
-    this.#found(undefined)
+    this.#found(pollAlone(this.#options, this.#sight, true))
   }
 
   ring(): void {
     this.alone()
   }
 
+  aborted(): void {
+    const { signal, layer } = this.#options
+    this.#end()
+    if (signal !== undefined) this.#failed(abortedError(signal, layer, 'unknown'))
+  }
+
   #end(): void {
     disarm(this.#options.clock, this)
     this.#rounds.leave(this)
-    this.#forget?.()
+    ignoreAbort(this.#options.signal, this)
   }
 }
 
 async function lookOnce<State>(options: PollOptions<State>): Promise<Look<State>> {
-  const { clock, deadline, lastLook = 30_000, read, signal, layer } = options
+  const { clock, deadline, lastLook = 30_000, signal, layer } = options
   const { controller, unlink } = linkedController(signal)
   const patience = Math.max(deadline - clock.now(), lastLook)
   const late = clock.sleep(patience, controller.signal).then((): Look<State> => ({ kind: 'late' }))
   const answered = (async (): Promise<Look<State>> => {
     try {
-      return { kind: 'state', state: await read(controller.signal) }
+      return { kind: 'state', state: await options.read(controller.signal) }
     } catch (thrown) {
       if (thrown instanceof VolumeExpansionError && thrown.retryable) return { kind: 'failure', error: thrown }
       throw thrown
@@ -248,10 +235,10 @@ function describe<State>(options: PollOptions<State>, state: State): string {
 
 function timeoutError<State>(
   options: PollOptions<State>,
-  waited: number,
-  { seen, failure }: Sight<State>,
+  { seen, failure, begun }: Sight<State>,
 ): VolumeExpansionError {
-  const sight = seen === undefined ? 'nothing was seen' : `last seen: ${describe(options, seen.state)}`
+  const waited = options.clock.now() - begun
+  const sight = seen === nothing ? 'nothing was seen' : `last seen: ${describe(options, seen)}`
   const trouble = failure === undefined ? '' : `; the last look failed: ${failure.message}`
   const message = `Waited ${Math.round(waited / 100) / 10} s for ${options.what}; ${sight}${trouble}`
   return new VolumeExpansionError('timeout', message, {

@@ -12,18 +12,28 @@ export interface InFlight {
   readonly bytesEach: number
   /** Milliseconds by which the event loop was late. */
   readonly delayP99: number
+  /** The same less the time for which the kernel ran others. */
+  readonly ownDelayP99: number
   readonly delayMost: number
   /** The same of a process that does nothing, at the same time: what the machine itself adds. */
   readonly idleDelayP99: number
   /** Milliseconds of processor time for each, from its request to its report. */
   readonly cpuEach: number
+  readonly callsEach: number
 }
 
+type Measured = Omit<InFlight, 'idleDelayP99' | 'callsEach'>
+
+/** Growths that are begun in a second: many times what an account may, so that all of them are in flight before the first is over. */
+const perSecond = 200
+/** Milliseconds that a growth takes, the same for each however many there are: what is done for it meanwhile can be compared. */
+const modifying = 90_000
+
 export async function measureInFlight(count: number): Promise<InFlight> {
-  const emulator = await forked('emulator-process', [`${count}`], [])
+  const emulator = await forked('emulator-process', [`${count}`, `${modifying}`], [])
   try {
     const [url] = (await once(emulator, 'message')) as [string]
-    const measured = await forked('in-flight-process', [`${count}`, url], ['--expose-gc'])
+    const measured = await forked('in-flight-process', [`${count}`, url, `${perSecond}`], ['--expose-gc'])
     const ended = once(measured, 'exit').then(([code]) => {
       throw new Error(`The measured process ended with ${code}.`)
     })
@@ -31,9 +41,11 @@ export async function measureInFlight(count: number): Promise<InFlight> {
     // This process only waits.
     const idle = monitorEventLoopDelay({ resolution: 5 })
     idle.enable()
-    const [result] = (await Promise.race([once(measured, 'message'), ended])) as [Omit<InFlight, 'idleDelayP99'>]
+    const [result] = (await Promise.race([once(measured, 'message'), ended])) as [Measured]
     idle.disable()
-    return { ...result, idleDelayP99: (idle.percentile(99) - 5e6) / 1e6 }
+    emulator.send('calls')
+    const [calls] = (await once(emulator, 'message')) as [number]
+    return { ...result, idleDelayP99: (idle.percentile(99) - 5e6) / 1e6, callsEach: calls / count }
   } finally {
     emulator.disconnect()
   }

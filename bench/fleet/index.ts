@@ -27,6 +27,6 @@ export async function benchFleet(isQuick: boolean): Promise<FleetBench> {
   const gce: GceFleetResult[] = []
   for (const operationTime of [2000, 10_000]) gce.push(await gceFleet({ disks: isQuick ? 200 : 1000, operationTime }))
   const inFlight: InFlight[] = []
-  for (const count of isQuick ? [500] : [1000, 5000, 10_000]) inFlight.push(await measureInFlight(count))
+  for (const count of isQuick ? [500] : [1000, 2500, 5000, 10_000]) inFlight.push(await measureInFlight(count))
   return { fleets, gce, inFlight }
 }

@@ -1,6 +1,8 @@
 import { VolumeExpansionError } from '../../src/errors.ts'
 import { GiB, maxSize } from '../../src/size.ts'
 import { providerName } from './errors.ts'
+import { readInPortions } from './portions.ts'
+import { shared } from './words.ts'
 
 /** What is used of a client of EC2: the `EC2Client` of @aws-sdk/client-ec2, or anything that takes its commands. */
 export interface Ec2Client {
@@ -28,7 +30,8 @@ export interface SdkModification {
   readonly OriginalSize?: number
   readonly TargetSize?: number
   readonly Progress?: number
-  readonly StartTime?: Date
+  /** Its `StartTime`, in milliseconds since 1970: as a date it would take several times the memory, for each of ten thousand volumes. */
+  readonly startedAt?: number
 }
 
 /** Fields of the SDK's `Snapshot` that are used. */
@@ -75,6 +78,8 @@ type CommandName =
   | 'ModifyVolumeCommand'
   | 'CreateSnapshotCommand'
   | 'DescribeSnapshotsCommand'
+
+const lists: ReadonlySet<CommandName> = new Set(['DescribeVolumesCommand', 'DescribeVolumesModificationsCommand'])
 
 /** What is used of the package, in own words: it is an optional peer, and no declaration may name it. */
 export type SdkModule = Readonly<Record<CommandName, new (input: object) => object>> & {
@@ -156,7 +161,7 @@ function usedOfModification(given: unknown): SdkModification {
   keepSizes(used, modification, ['OriginalSize', 'TargetSize'])
   keepNumbers(used, modification, ['Progress'])
   const start = modification['StartTime']
-  if (start instanceof Date && !Number.isNaN(start.getTime())) used.StartTime = start
+  if (start instanceof Date && !Number.isNaN(start.getTime())) used.startedAt = start.getTime()
   return used
 }
 
@@ -201,21 +206,17 @@ function keepSizes<Name extends string>(used: { [K in Name]?: number }, from: Gi
 
 const largestSize = Number(maxSize / GiB)
 
-const words = new Map<string, string>()
-
-/** One string for each of the few words that EC2 has for states and types, instead of one for each volume. */
-function shared(word: string): string {
-  const known = words.get(word)
-  if (known !== undefined) return known
-  if (words.size < 100) words.set(word, word)
-  return word
-}
-
-/** The calls on a client that is made, or given, when the first of them is. */
-export function ec2Calls(client: () => Promise<Ec2Client>): Ec2Calls {
+/**
+ * The calls on a client that is made, or given, when the first of them is.
+ *
+ * @param isPatient whether others have their turn while a long answer is read; on a clock of tests, time would pass meanwhile
+ */
+export function ec2Calls(client: () => Promise<Ec2Client>, isPatient = true): Ec2Calls {
   async function send<Output>(name: CommandName, input: object, signal: AbortSignal | undefined): Promise<Output> {
     const [sdk, sender] = await Promise.all([loadSdk(), client()])
-    return (await sender.send(new sdk[name](input), signal === undefined ? {} : { abortSignal: signal })) as Output
+    const command = new sdk[name](input)
+    if (lists.has(name)) readInPortions(command, isPatient)
+    return (await sender.send(command, signal === undefined ? {} : { abortSignal: signal })) as Output
   }
 
   async function all(

@@ -107,7 +107,7 @@ function scopeOf(options: EbsOptions): { readonly scope: string; readonly sights
     const made = {
       scope: `client ${clients}`,
       sights: new Sights(
-        ec2Calls(async () => client),
+        ec2Calls(async () => client, now === undefined),
         now,
       ),
     }
@@ -122,7 +122,8 @@ function scopeOf(options: EbsOptions): { readonly scope: string; readonly sights
   const scope = [region, endpoint, accountOf(credentials)].filter((part) => part !== undefined).join(' ')
   // Functions that give credentials cannot be told apart by what they give, so that each has a client of its own.
   const isShareable = typeof credentials !== 'function'
-  const sights = (isShareable ? byRegion.get(scope) : undefined) ?? new Sights(ec2Calls(clientFor(options)), now)
+  const sights =
+    (isShareable ? byRegion.get(scope) : undefined) ?? new Sights(ec2Calls(clientFor(options), now === undefined), now)
   if (isShareable) byRegion.set(scope, sights)
   return { scope, sights }
 }

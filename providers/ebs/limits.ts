@@ -93,13 +93,10 @@ export function performanceFindings(
   return [...judge('iops'), ...judge('throughput')]
 }
 
-/** When the rule allows the next modification: undefined for now, as far as these starts show. */
-export function nextModificationAt(starts: readonly Date[], now: Date): Date | undefined {
+/** When the rule allows the next modification: undefined for now, as far as these starts (milliseconds since 1970) show. */
+export function nextModificationAt(starts: readonly number[], now: Date): Date | undefined {
   const { most, milliseconds } = modificationRule
-  const recent = starts
-    .map((start) => start.getTime())
-    .filter((start) => start > now.getTime() - milliseconds)
-    .sort((a, b) => b - a)
+  const recent = starts.filter((start) => start > now.getTime() - milliseconds).sort((a, b) => b - a)
   const oldest = recent[most - 1]
   return oldest === undefined ? undefined : new Date(oldest + milliseconds)
 }

@@ -10,15 +10,11 @@ const mostValues = 200
 /** Milliseconds for which what was seen last may stand for what is there, when a modification is about to be asked for. */
 const freshness = 30_000
 
-interface Remembered {
-  readonly sight: Sight
-  readonly at: number
-}
-
 interface Memory {
-  seen?: Remembered
-  /** When the modification began that this process asked for or joined. */
-  awaited?: Date
+  seen?: Sight
+  seenAt?: number
+  /** When the modification began that this process asked for or joined, in milliseconds since 1970. */
+  awaited?: number
 }
 
 export type Seen = Sight | VolumeExpansionError
@@ -28,6 +24,8 @@ export class Sights {
   readonly calls: Ec2Calls
   readonly #now: () => number
   readonly #memory = new Map<string, Memory>()
+  /** Whether the last look at modifications under way found some that had come further: the next one may as well. */
+  #someAreReady = true
   #gathering: { readonly ids: Set<string>; readonly seen: Promise<ReadonlyMap<string, Seen>> } | undefined
 
   constructor(calls: Ec2Calls, now: () => number = () => performance.now()) {
@@ -35,19 +33,19 @@ export class Sights {
     this.#now = now
   }
 
-  awaited(id: string): Date | undefined {
+  awaited(id: string): number | undefined {
     return this.#memory.get(id)?.awaited
   }
 
   /** Whether a modification of one of them was seen to be under way. */
   isFollowing(ids: readonly string[]): boolean {
-    return ids.some((id) => isUnderWay(this.#memory.get(id)?.seen?.sight.newest))
+    return ids.some((id) => isUnderWay(this.#memory.get(id)?.seen?.newest))
   }
 
   /** From now on the failure of this modification is the volume's. */
   await(id: string, modification: SdkModification | undefined): void {
     const memory = this.#of(id)
-    if (modification?.StartTime !== undefined) memory.awaited = modification.StartTime
+    if (modification?.startedAt !== undefined) memory.awaited = modification.startedAt
   }
 
   /** A modification was accepted just now. */
@@ -58,15 +56,21 @@ export class Sights {
       this.forget(id)
       return
     }
-    const starts =
-      modification.StartTime === undefined ? seen.sight.starts : [...seen.sight.starts, modification.StartTime]
-    this.#of(id).seen = { sight: { ...seen.sight, newest: modification, starts }, at: this.#now() }
+    const { volume } = seen
+    const starts = modification.startedAt === undefined ? seen.starts : seen.starts.concat(modification.startedAt)
+    this.#remember(id, { volume, newest: modification, starts })
   }
 
   /** What was seen is no longer to be relied on. */
   forget(id: string): void {
     const memory = this.#memory.get(id)
     if (memory !== undefined) delete memory.seen
+  }
+
+  #remember(id: string, sight: Sight): void {
+    const memory = this.#of(id)
+    memory.seen = sight
+    memory.seenAt = this.#now()
   }
 
   #of(id: string): Memory {
@@ -77,8 +81,8 @@ export class Sights {
 
   /** What was seen a short while ago, or is there now; looks of the same moment are one. */
   async recent(id: string): Promise<Seen> {
-    const seen = this.#memory.get(id)?.seen
-    if (seen !== undefined && this.#now() - seen.at <= freshness) return seen.sight
+    const { seen, seenAt = Number.NEGATIVE_INFINITY } = this.#memory.get(id) ?? {}
+    if (seen !== undefined && this.#now() - seenAt <= freshness) return seen
     return await this.now(id)
   }
 
@@ -88,6 +92,7 @@ export class Sights {
       const ids = new Set<string>()
       const seen = new Promise((resolve) => setImmediate(resolve)).then(() => {
         this.#gathering = undefined
+        this.#accompany(ids)
         return this.look([...ids])
       })
       this.#gathering = { ids, seen }
@@ -98,26 +103,43 @@ export class Sights {
   }
 
   /**
+   * Adds the volumes that come next, as far as they fit into the same calls: where growths have to wait for their turn, each would be looked at again before it, by two calls
+   * of its own. They come in the order in which they were first seen.
+   */
+  #accompany(ids: Set<string>): void {
+    const now = this.#now()
+    let isNext = false
+    for (const [id, { seen, seenAt = now, awaited }] of this.#memory) {
+      if (ids.size >= mostValues) return
+      isNext ||= ids.has(id)
+      const isStale = seen !== undefined && now - seenAt > freshness / 2
+      if (isNext && isStale && awaited === undefined && !isUnderWay(seen.newest)) ids.add(id)
+    }
+  }
+
+  /**
    * Looks at volumes. Of those whose modification is known to be under way only the modification is looked at, and the volume itself when that has come further: a
-   * round of looks at many is one call until some are ready, and two then.
+   * round of looks at many is one call until some are ready, and two then. Where some are expected to be, and one call holds all, both are made at once: the answer is there
+   * sooner by one of them, so that the look may come later, and shows more.
    */
   async look(ids: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, Seen>> {
-    const followed = ids.filter((id) => isUnderWay(this.#memory.get(id)?.seen?.sight.newest))
+    const followed = ids.filter((id) => isUnderWay(this.#memory.get(id)?.seen?.newest))
     const known = new Set(followed)
     const others = ids.filter((id) => !known.has(id))
-    const looking = followed.length === 0 ? this.#volumes(others, signal) : undefined
+    const isAtOnce = followed.length === 0 || (followed.length > 1 && this.#someAreReady && ids.length <= mostValues)
+    const looking = isAtOnce ? this.#volumes(ids, signal) : undefined
     looking?.catch(() => {})
     const modifications = await this.#modifications(followed, others, signal)
     const unchanged = new Set(followed.filter((id) => isUnderWay(newestOf(modifications.get(id) ?? []))))
+    if (followed.length > 0) this.#someAreReady = unchanged.size < followed.length
     const volumes = await (looking ??
       this.#volumes(
         ids.filter((id) => !unchanged.has(id)),
         signal,
       ))
-    const at = this.#now()
     return new Map(
       ids.map((id): [string, Seen] => {
-        const volume = volumes.get(id) ?? (unchanged.has(id) ? this.#memory.get(id)?.seen?.sight.volume : undefined)
+        const volume = volumes.get(id) ?? (unchanged.has(id) ? this.#memory.get(id)?.seen?.volume : undefined)
         if (volume === undefined) {
           this.#memory.delete(id)
           return [id, missing(id)]
@@ -129,7 +151,7 @@ export class Sights {
         }
         const starts = startsOf(history)
         const sight = { volume, newest: newestOf(history), starts }
-        this.#of(id).seen = { sight, at }
+        this.#remember(id, sight)
         return [id, sight]
       }),
     )
@@ -181,12 +203,12 @@ export class Sights {
   }
 }
 
-const noStarts: readonly Date[] = []
+const noStarts: readonly number[] = []
 
-function startsOf(history: readonly SdkModification[]): readonly Date[] {
-  return history.length === 0
-    ? noStarts
-    : [...history.flatMap(({ StartTime }) => (StartTime === undefined ? [] : [StartTime]))]
+function startsOf(history: readonly SdkModification[]): readonly number[] {
+  // Hardly ever more than one; a list that was filtered, or pushed to, has room for more.
+  const starts = history.map(({ startedAt }) => startedAt).filter((start) => start !== undefined)
+  return starts.length === 0 ? noStarts : starts.slice()
 }
 
 async function inParts<Item>(

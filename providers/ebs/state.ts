@@ -3,14 +3,15 @@ import type { Finding } from '../../src/findings.ts'
 import { type Bytes, bytes, GiB } from '../../src/size.ts'
 import type { SdkModification, SdkVolume } from './client.ts'
 import { type EbsVolumeType, isVolumeType, limitsOf, nextModificationAt, performanceFindings } from './limits.ts'
+import { shared } from './words.ts'
 
 /** What was seen of one volume. */
 export interface Sight {
   readonly volume: SdkVolume
   /** The newest of its modifications, by start time; undefined when it was never modified, as far as EC2 shows. */
   readonly newest: SdkModification | undefined
-  /** When its modifications began, as far as EC2 shows them. */
-  readonly starts: readonly Date[]
+  /** When its modifications began, as far as EC2 shows them; milliseconds since 1970. */
+  readonly starts: readonly number[]
 }
 
 /** What somebody wishes of a volume, as far as it matters to its state. */
@@ -27,7 +28,6 @@ export interface EbsState extends VolumeState {
 
 /** EC2 can return a volume's whole history, in any order. */
 export function newestOf(modifications: readonly SdkModification[]): SdkModification | undefined {
-  const startOf = ({ StartTime }: SdkModification): number => StartTime?.getTime() ?? Number.NEGATIVE_INFINITY
   return modifications.reduce<SdkModification | undefined>(
     (newest, modification) =>
       newest === undefined || startOf(modification) >= startOf(newest) ? modification : newest,
@@ -51,7 +51,7 @@ export function stateOf(
   key: string,
   { volume, newest, starts }: Sight,
   wishes: Wishes,
-  awaited: Date | undefined,
+  awaited: number | undefined,
   now: Date,
 ): EbsState {
   const native = volume.State ?? 'unknown'
@@ -64,7 +64,7 @@ export function stateOf(
   const isLagging =
     (modification === 'optimizing' || modification === 'completed') && target !== undefined && target > size
   const isGrowing = modification === 'modifying' || isLagging
-  const hasFailed = modification === 'failed' && awaited !== undefined && startOf(newest) >= awaited.getTime()
+  const hasFailed = modification === 'failed' && awaited !== undefined && startOf(newest) >= awaited
   const nextChangeAt = isGrowing || hasFailed ? undefined : nextModificationAt(starts, now)
   const { MultiAttachEnabled = false, Attachments = [] } = volume
   const type = wishes.type ?? (isVolumeType(volume.VolumeType) ? volume.VolumeType : undefined)
@@ -73,7 +73,7 @@ export function stateOf(
     key,
     size,
     phase: !usable.has(native) ? 'unusable' : hasFailed ? 'failed' : isGrowing ? 'growing' : 'stable',
-    native: modification === undefined || modification === 'completed' ? native : `${native}, ${modification}`,
+    native: modification === undefined || modification === 'completed' ? native : shared(`${native}, ${modification}`),
     users: Attachments.length === 0 ? none : usersOf(Attachments, MultiAttachEnabled),
     findings: findingsOf(volume, newest, hasFailed, type === undefined ? [] : performanceFindings(type, wishes)),
     devices:
@@ -86,7 +86,7 @@ export function stateOf(
   if (type !== undefined) state.limits = limitsOf(type)
   if (nextChangeAt !== undefined) state.nextChangeAt = nextChangeAt
   if (modification === 'modifying' || modification === 'optimizing') {
-    state.changeBlockedBy = `a modification is ${modification}, and has to be completed before the next`
+    state.changeBlockedBy = shared(`a modification is ${modification}, and has to be completed before the next`)
   }
   return state
 }
@@ -104,7 +104,7 @@ function least(one: Bytes, other: Bytes): Bytes {
 }
 
 function startOf(modification: SdkModification | undefined): number {
-  return modification?.StartTime?.getTime() ?? Number.NEGATIVE_INFINITY
+  return modification?.startedAt ?? Number.NEGATIVE_INFINITY
 }
 
 function usersOf(attachments: NonNullable<SdkVolume['Attachments']>, isShared: boolean): readonly VolumeUser[] {

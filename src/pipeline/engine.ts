@@ -55,43 +55,49 @@ export async function planOnly(slots: readonly StepSlot[], input: object & RunOp
 }
 
 /** The loop: observe, plan, then act and verify one action after the other; ends with a report, or with an error that carries a partial one. */
-export async function runSteps(
+export function runSteps(
   slots: readonly StepSlot[],
   input: object & RunOptions,
   publish: (event: ExpansionEvent) => void,
 ): Promise<Report> {
   const session = new Session(input, publish, false)
-  const progress: Progress = { actions: [], measured: undefined, changed: false }
-  let planned: Planned | undefined
+  return carryOut(observeAndPlan(slots, input, session), session)
+}
+
+/** What is held here, and in {@link actAndVerify}, is held while the run waits, by each of the ten thousand of a fleet: hence no more than is needed. */
+async function carryOut(planning: Promise<Planned>, session: Session): Promise<Report> {
+  const progress: Progress = { planned: undefined, actions: [], measured: undefined, changed: false }
   try {
-    planned = await observeAndPlan(slots, input, session)
-    const { plan } = planned
-    requireUnblocked(plan)
-    for (const prepared of planned.prepared) {
-      if (session.signal.aborted)
-        throw abortedError(session.signal, prepared.action.layer, progress.changed ? 'changed' : 'unchanged')
-      await actAndVerify(prepared, planned.context, session, progress)
-    }
-    const report = reportOf(plan, progress.actions, progress.measured ?? none, session.elapsed())
-    session.publish({ type: 'succeeded', report })
-    return report
+    progress.planned = await planning
+    requireUnblocked(progress.planned.plan)
+    while (progress.actions.length < progress.planned.prepared.length) await actAndVerify(session, progress)
+    return succeeded(progress.planned.plan, session, progress)
   } catch (thrown) {
-    const left = planned === undefined ? [] : await recovered(planned, session, progress.actions.length)
-    const error = finalError(thrown, session, progress, planned?.plan, left)
-    session.publish({ type: 'failed', error })
-    throw error
+    throw await failed(thrown, session, progress)
   } finally {
     session.end()
   }
+}
+
+function succeeded(plan: Plan, session: Session, { actions, measured }: Progress): Report {
+  const report = reportOf(plan, actions, measured ?? none, session.elapsed())
+  session.publish({ type: 'succeeded', report })
+  return report
+}
+
+async function failed(thrown: unknown, session: Session, progress: Progress): Promise<VolumeExpansionError> {
+  const { planned, actions } = progress
+  const left = planned === undefined ? [] : await recovered(planned, session, actions.length)
+  const error = finalError(thrown, session, progress, left)
+  session.publish({ type: 'failed', error })
+  return error
 }
 
 /** Lets the steps that had begun put back what must not stay as it is, and returns what they could not. */
 async function recovered({ prepared, context }: Planned, session: Session, begun: number): Promise<readonly string[]> {
   const left: string[] = []
   // What was aborted is the growth; this has to be done all the same.
-  const { clock, random, timeouts, planning, waiting, progress, made, exclusive } = session
-  const signal = new AbortController().signal
-  const services: StepServices = { signal, clock, random, timeouts, planning, waiting, progress, made, exclusive }
+  const services: StepServices = { ...session.services(), signal: new AbortController().signal }
   for (const { parts, payload } of prepared.slice(0, begun).reverse()) {
     try {
       await parts.recover?.(payload, context, services)
@@ -105,6 +111,7 @@ async function recovered({ prepared, context }: Planned, session: Session, begun
 const none: ReadonlyMap<string, Bytes> = new Map()
 
 interface Progress {
+  planned: Planned | undefined
   readonly actions: ActionReport[]
   /** The last measurement of each layer that was grown. */
   measured: Map<string, Bytes> | undefined
@@ -125,7 +132,7 @@ async function observeAndPlan(
     if (when !== undefined && (context as Record<string, unknown>)[when] === undefined) continue
     active.push(slot)
     if (session.signal.aborted) throw abortedError(session.signal, 'pipeline', 'unchanged')
-    if (parts.observe !== undefined) context = { ...context, ...(await parts.observe(context, session)) }
+    if (parts.observe !== undefined) context = { ...context, ...(await parts.observe(context, session.services())) }
   }
   const planned = await proven(active, context, input, session)
   session.publish({ type: 'observed', layers: planned.plan.layers })
@@ -150,7 +157,7 @@ async function proven(
   let { planned, draft } = makePlan(active, observed, input, session)
   for (const { parts } of active) {
     if (parts.prove === undefined) continue
-    const found = await parts.prove(planned.context, draft, session)
+    const found = await parts.prove(planned.context, draft, session.services())
     if (found !== undefined) ({ planned, draft } = makePlan(active, { ...planned.context, ...found }, input, session))
   }
   return planned
@@ -213,40 +220,63 @@ function requireUnblocked({ findings }: Plan): void {
   })
 }
 
-async function actAndVerify(prepared: Prepared, context: object, session: Session, progress: Progress): Promise<void> {
-  const { action, parts, payload } = prepared
-  const started = session.clock.now()
-  const report = (status: ActionReport['status']): number => {
-    const milliseconds = session.clock.now() - started
-    const { id, layer, summary } = action
-    const { details } = session
-    progress.actions.push({ id, layer, summary, status, milliseconds, ...(details && { details }) })
-    return milliseconds
-  }
-  session.begin(action)
+/** The next action. */
+async function actAndVerify(session: Session, progress: Progress): Promise<void> {
+  const next = nextAction(session, progress)
   try {
-    const result = await parts.act?.(payload, context, session)
-    const measured = (await parts.verify?.(payload, context, session, result)) ?? []
-    if (prepared.preparatory !== true) progress.changed = true
-    const sizes = progress.measured ?? new Map<string, Bytes>()
-    progress.measured = sizes
-    for (const { id, size } of measured) sizes.set(id, size)
-    const size = action.target === undefined ? undefined : sizes.get(action.target)
-    const milliseconds = report('done')
-    session.publish({ type: 'action-finished', action, milliseconds, ...(size === undefined ? {} : { size }) })
-  } catch (error) {
-    report('failed')
-    throw error
+    const result = await next.parts.act?.(next.payload, contextOf(progress), session.services())
+    finished(next, await verified(next, session, progress, result), session, progress)
+  } catch (thrown) {
+    progress.actions.push(session.reportOf(next.action, 'failed'))
+    throw thrown
   }
+}
+
+function nextAction(session: Session, { planned, actions, changed }: Progress): Prepared {
+  const next = planned?.prepared[actions.length]
+  if (next === undefined) throw new TypeError('There is an action left.')
+  if (session.signal.aborted) throw abortedError(session.signal, next.action.layer, changed ? 'changed' : 'unchanged')
+  session.begin(next.action)
+  return next
+}
+
+function contextOf({ planned }: Progress): object {
+  return planned?.context ?? {}
+}
+
+async function verified(
+  { parts, payload }: Prepared,
+  session: Session,
+  progress: Progress,
+  result: unknown,
+): Promise<readonly LayerState[]> {
+  return (await parts.verify?.(payload, contextOf(progress), session.services(), result)) ?? []
+}
+
+function finished(
+  { action, preparatory }: Prepared,
+  measured: readonly LayerState[],
+  session: Session,
+  progress: Progress,
+): void {
+  if (preparatory !== true) progress.changed = true
+  const sizes = progress.measured ?? new Map<string, Bytes>()
+  progress.measured = sizes
+  for (const { id, size } of measured) sizes.set(id, size)
+  const size = action.target === undefined ? undefined : sizes.get(action.target)
+  const report = session.reportOf(action, 'done')
+  progress.actions.push(report)
+  const { milliseconds } = report
+  session.publish({ type: 'action-finished', action, milliseconds, ...(size === undefined ? {} : { size }) })
 }
 
 function finalError(
   thrown: unknown,
   session: Session,
   progress: Progress,
-  plan: Plan | undefined,
   left: readonly string[],
 ): VolumeExpansionError {
+  const plan = progress.planned?.plan
   const began = progress.actions.length > 0
   const aborted = session.signal.aborted && !(thrown instanceof VolumeExpansionError && thrown.code === 'aborted')
   const own = aborted
@@ -261,8 +291,8 @@ function finalError(
   return own.with({ ...details, outcome: 'changed', remedy })
 }
 
-/** One run's services: time, events, locks. */
-class Session implements StepServices {
+/** One run's time, events and locks. */
+class Session {
   readonly signal: AbortSignal
   readonly clock: StepServices['clock']
   readonly random: StepServices['random']
@@ -270,18 +300,37 @@ class Session implements StepServices {
   readonly planning: boolean
   readonly #publish: (event: ExpansionEvent) => void
   readonly #started: number
-  #held: readonly { readonly key: string; readonly lock: HeldLock }[] = []
-  #action: Action | undefined
+  #held: readonly HeldLock[] = noLocks
+  #action: { readonly action: Action; readonly started: number } | undefined
   #details: Readonly<Record<string, string>> | undefined
 
   constructor(options: RunOptions, publish: (event: ExpansionEvent) => void, planning: boolean) {
     this.signal = options.signal ?? new AbortController().signal
     this.clock = options.clock ?? systemClock
     this.random = options.random ?? Math.random
-    this.timeouts = { ...defaultTimeouts, ...options.timeouts }
+    this.timeouts = options.timeouts === undefined ? defaultTimeouts : { ...defaultTimeouts, ...options.timeouts }
     this.planning = planning
     this.#publish = publish
     this.#started = this.clock.now()
+  }
+
+  /**
+   * What a part of a step is given. Steps take of it what they please (`...services`), so its functions are bound; and it is made anew for each, so that a run that waits keeps
+   * only what its step has kept of it.
+   */
+  services(): StepServices {
+    const { signal, clock, random, timeouts, planning } = this
+    return {
+      ...{ signal, clock, random, timeouts, planning },
+      waiting: (layer, reason) => this.publish({ type: 'waiting', layer, reason }),
+      progress: (details) => {
+        if (this.#action !== undefined) this.publish({ type: 'progress', action: this.#action.action, ...details })
+      },
+      made: (details) => {
+        this.#details = { ...this.#details, ...details }
+      },
+      exclusive: (key, layer) => this.#exclusive(key, layer),
+    }
   }
 
   elapsed(): number {
@@ -292,42 +341,35 @@ class Session implements StepServices {
     this.#publish({ elapsed: this.elapsed(), ...event })
   }
 
-  /** What the current action has made so far. */
-  get details(): Readonly<Record<string, string>> | undefined {
-    return this.#details
-  }
-
   begin(action: Action): void {
-    this.#action = action
+    this.#action = { action, started: this.clock.now() }
     this.#details = undefined
     this.publish({ type: 'action-started', action })
   }
 
-  // Steps take these as they please (`...services`), so they are bound.
-  readonly waiting = (layer: Where, reason: string): void => this.publish({ type: 'waiting', layer, reason })
-
-  readonly progress: StepServices['progress'] = (details) => {
-    if (this.#action !== undefined) this.publish({ type: 'progress', action: this.#action, ...details })
+  /** What is to be said of an action that was begun, with what it has made so far. */
+  reportOf({ id, layer, summary }: Action, status: ActionReport['status']): ActionReport {
+    const milliseconds = this.#action === undefined ? 0 : this.clock.now() - this.#action.started
+    const details = this.#details
+    return { id, layer, summary, status, milliseconds, ...(details && { details }) }
   }
 
-  readonly made: StepServices['made'] = (details) => {
-    this.#details = { ...this.#details, ...details }
-  }
-
-  readonly exclusive: StepServices['exclusive'] = async (key, layer) => {
+  async #exclusive(key: string, layer: Where): Promise<{ readonly waited: boolean }> {
     if (this.#held.some((held) => held.key === key)) return { waited: false }
     const lock = await processLocks.acquire(key, {
       signal: this.signal,
       layer,
       timeout: { clock: this.clock, milliseconds: this.timeouts.lock },
-      onWait: () => this.waiting(layer, 'another run in this process has it'),
+      onWait: () => this.publish({ type: 'waiting', layer, reason: 'another run in this process has it' }),
     })
-    this.#held = [...this.#held, { key, lock }]
+    this.#held = this.#held.concat(lock)
     return { waited: lock.waited }
   }
 
   end(): void {
-    for (const { lock } of this.#held) lock.release()
-    this.#held = []
+    for (const lock of this.#held) lock.release()
+    this.#held = noLocks
   }
 }
+
+const noLocks: readonly HeldLock[] = []

@@ -71,7 +71,8 @@ class Fleet {
   readonly #signal: AbortSignal
   readonly #mostFailures: number
   readonly #emit: (event: FleetEvent) => void
-  readonly #results: FleetResult[]
+  // Of those that have ended.
+  readonly #results = new Map<number, FleetResult>()
   #failures = 0
   #halted = false
 
@@ -85,7 +86,6 @@ class Fleet {
     this.#signal = signal ?? new AbortController().signal
     this.#mostFailures = mostFailures
     this.#emit = emit
-    this.#results = requests.map((_request, index) => ({ status: 'not-started', index }))
   }
 
   async run(canary: number, concurrency: number): Promise<FleetReport> {
@@ -94,7 +94,7 @@ class Fleet {
     await this.#runRange(canary, this.#requests.length, concurrency)
     const report = this.#report()
     if (this.#signal.aborted) {
-      const changed = this.#results.some((result) => result.status === 'succeeded' && result.report.changed)
+      const changed = report.results.some((result) => result.status === 'succeeded' && result.report.changed)
       throw abortedError(this.#signal, 'pipeline', changed ? 'changed' : 'unknown').with({ report })
     }
     return report
@@ -114,7 +114,7 @@ class Fleet {
       const index = next
       next += 1
       running += 1
-      void this.#runOne(index).then(ended)
+      this.#runOne(index, ended)
     }
     const leave = (): void => {
       running -= 1
@@ -133,20 +133,22 @@ class Fleet {
     await finished
   }
 
-  #runOne(index: number): Promise<void> {
+  #runOne(index: number, ended: () => void): void {
     const succeeded = (report: Report): void => {
-      this.#results[index] = { status: 'succeeded', index, report }
+      this.#results.set(index, { status: 'succeeded', index, report })
+      ended()
     }
     const failed = (thrown: unknown): void => {
       this.#failures += 1
       const error = asExpansionError(thrown, { layer: 'request', outcome: 'unchanged' })
-      this.#results[index] = { status: 'failed', index, error }
+      this.#results.set(index, { status: 'failed', index, error })
+      ended()
     }
     try {
-      return expandOne(this.#withSignal(index), (event) => this.#emit({ index, event })).then(succeeded, failed)
+      expandOne(this.#withSignal(index), (event) => this.#emit({ index, event })).then(succeeded, failed)
     } catch (thrown) {
-      failed(thrown)
-      return Promise.resolve()
+      // Not at once: the next one would be begun before this one is.
+      queueMicrotask(() => failed(thrown))
     }
   }
 
@@ -163,10 +165,12 @@ class Fleet {
   }
 
   #report(): FleetReport {
-    const count = (status: FleetResult['status']): number =>
-      this.#results.filter((result) => result.status === status).length
+    const results = this.#requests.map(
+      (_request, index): FleetResult => this.#results.get(index) ?? { status: 'not-started', index },
+    )
+    const count = (status: FleetResult['status']): number => results.filter((result) => result.status === status).length
     const parts = {
-      results: this.#results,
+      results,
       succeeded: count('succeeded'),
       failed: count('failed'),
       notStarted: count('not-started'),

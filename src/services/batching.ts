@@ -50,8 +50,8 @@ interface Slot {
   readonly expander: Expander
   /** When it was first asked for. */
   readonly since: number
-  // Hardly ever more than one: a list of one takes a fraction of the memory of a set, and ten thousand of them wait at a time.
-  callers: (Caller | Watcher)[]
+  // Hardly ever more than one: a list of one takes a fraction of the memory of a set, or of a list that was pushed to, and ten thousand of them wait at a time.
+  callers: readonly (Caller | Watcher)[]
   /** `asked`: wanted now. `due`: it waited for the rhythm, and its time has come. `patient`: it waits for the rhythm. */
   urgency: 'asked' | 'due' | 'patient'
   /** Set while its request is under way. */
@@ -68,6 +68,8 @@ interface Request {
 const crowdMemory = 10_000
 // By how much each volume that is followed lengthens the window, up to the declared one: two share one of a tenth of a second, forty one of two.
 const windowPerVolume = 50
+// How long the most that were followed, or waited to be grown, at a time still count: the last few of a fleet are no reason to look more often than before.
+const fleetMemory = 30_000
 // A round is asked for so much before the window is over that its answer is there by then: by how long the last ones took, by a part of the window for what nobody
 // foresees, and never by more than a half.
 const spareOfWindow = 0.02
@@ -96,6 +98,7 @@ export class ReadBatcher {
   readonly #riders = new Map<string, { readonly ref: unknown; readonly expander: Expander }>()
   #underWay = 0
   #followers = 0
+  #most = { count: 0, at: Number.NEGATIVE_INFINITY }
   #roundAt = Number.NEGATIVE_INFINITY
   #roundTook: number
   #untilRound: AbortController | undefined
@@ -146,7 +149,7 @@ export class ReadBatcher {
           reject(error)
         },
       }
-      slot.callers.push(caller)
+      join(slot, caller)
       this.#schedule()
     })
   }
@@ -170,6 +173,7 @@ export class ReadBatcher {
   /** One more volume is followed, until {@link exit}. */
   enter(): void {
     this.#followers += 1
+    this.#fleet()
   }
 
   exit(): void {
@@ -198,19 +202,18 @@ export class ReadBatcher {
 
   #place(watcher: Watcher, slot: Slot): void {
     watcher.place = slot
-    slot.callers.push(watcher)
+    join(slot, watcher)
   }
 
   #remove(slot: Slot, caller: Caller): void {
-    const position = slot.callers.indexOf(caller)
-    if (position === -1) return
-    slot.callers.splice(position, 1)
+    if (!slot.callers.includes(caller)) return
+    slot.callers = slot.callers.length === 1 ? nobody : slot.callers.filter((other) => other !== caller)
     if (slot.callers.length === 0) this.#abandon(slot)
   }
 
   /** Lets those go who watch a volume in rounds that there are no longer. */
   #release(slot: Slot): void {
-    for (const caller of [...slot.callers]) {
+    for (const caller of slot.callers) {
       if (!isWatcher(caller)) continue
       this.leave(caller)
       caller.alone()
@@ -227,7 +230,7 @@ export class ReadBatcher {
       if (urgency === 'asked') this.#hasten(waiting, 'asked')
       return waiting
     }
-    const slot: Slot = { key, ref, expander, since: now, callers: [], urgency, request: undefined }
+    const slot: Slot = { key, ref, expander, since: now, callers: nobody, urgency, request: undefined }
     if (urgency === 'patient') this.#patient.set(key, slot)
     else this.#pending.set(key, slot)
     return slot
@@ -275,7 +278,7 @@ export class ReadBatcher {
     const spare = this.#rhythm * spareOfWindow + this.#roundTook
     const most = Math.max(this.#rhythm - spare, this.#rhythm * leastOfWindow)
     // Who waits to be grown will be followed soon.
-    const window = (): number => Math.min(most, (this.#followers + this.#riders.size) * windowPerVolume)
+    const window = (): number => Math.min(most, this.#fleet() * windowPerVolume)
     let first = Number.POSITIVE_INFINITY
     for (const { since } of this.#patient.values()) first = Math.min(first, since)
     const from = Math.max(this.#roundAt, first + this.#head)
@@ -284,6 +287,13 @@ export class ReadBatcher {
       if (left <= 0) return
       await this.#clock.sleep(Math.max(left, 1), signal)
     }
+  }
+
+  /** How many there are, or were a short while ago. */
+  #fleet(): number {
+    const [count, now] = [this.#followers + this.#riders.size, this.#clock.now()]
+    if (count >= this.#most.count || now - this.#most.at > fleetMemory) this.#most = { count, at: now }
+    return this.#most.count
   }
 
   #schedule(): void {
@@ -375,7 +385,7 @@ export class ReadBatcher {
   /** Tells everyone who asked; who watches waits for the next round. */
   #settle(slot: Slot, outcome: VolumeState | VolumeExpansionError): void {
     const { callers } = slot
-    slot.callers = callers.filter(isWatcher)
+    if (!callers.every(isWatcher)) slot.callers = callers.filter(isWatcher)
     slot.request = undefined
     for (const caller of callers) {
       if (isWatcher(caller) && caller.place !== slot) continue
@@ -421,6 +431,12 @@ export class ReadBatcher {
       throw thrown
     }
   }
+}
+
+const nobody: readonly never[] = []
+
+function join(slot: Slot, caller: Caller | Watcher): void {
+  slot.callers = slot.callers.concat(caller)
 }
 
 function isThrottled(thrown: unknown): thrown is VolumeExpansionError {

@@ -14,6 +14,7 @@ export interface AcquireOptions {
 }
 
 export interface HeldLock {
+  readonly key: string
   /** Whether somebody else had it first: what was observed before may be out of date. */
   readonly waited: boolean
   /** Hands the lock to the next in the queue; calling it again does nothing. */
@@ -42,12 +43,12 @@ export class KeyedLock {
     if (signal?.aborted === true) throw abortedError(signal, layer, 'unchanged')
     if (!this.#queues.has(key)) {
       this.#queues.set(key, undefined)
-      return this.#held(key, false)
+      return new Held(this, key, false)
     }
     const queue = this.#queues.get(key) ?? new Set()
     this.#queues.set(key, queue)
     await this.#turn(key, queue, options, layer)
-    return this.#held(key, true)
+    return new Held(this, key, true)
   }
 
   #turn(key: string, queue: Set<Waiter>, options: AcquireOptions, layer: Where): Promise<void> {
@@ -86,22 +87,30 @@ export class KeyedLock {
     })
   }
 
-  #held(key: string, waited: boolean): HeldLock {
-    let released = false
-    return {
-      waited,
-      release: () => {
-        if (released) return
-        released = true
-        this.#pass(key)
-      },
-    }
-  }
-
-  #pass(key: string): void {
+  /** Hands the key to the next in its queue; only for who holds it. */
+  pass(key: string): void {
     const [next] = this.#queues.get(key) ?? []
     if (next === undefined) this.#queues.delete(key)
     else next()
+  }
+}
+
+/** One for each volume of a fleet. */
+class Held implements HeldLock {
+  readonly key: string
+  readonly waited: boolean
+  #lock: KeyedLock | undefined
+
+  constructor(lock: KeyedLock, key: string, waited: boolean) {
+    this.key = key
+    this.waited = waited
+    this.#lock = lock
+  }
+
+  release(): void {
+    const lock = this.#lock
+    this.#lock = undefined
+    lock?.pass(this.key)
   }
 }
 

@@ -4,7 +4,6 @@ import type { SnapshotState, VolumeExpander, VolumeHandle, VolumeState } from '.
 import type { Bytes } from '../size.ts'
 import type { PollSchedule, Rounds, RoundWatcher } from '../wait.ts'
 import { orAborted, refuseAborted } from './abortable.ts'
-import type { ReadBatcher } from './batching.ts'
 import { defaultPause } from './pacing.ts'
 import { type RetryOptions, retrying } from './retry.ts'
 import { enterScope, exitScope, type ScopeServices, withScope } from './scope.ts'
@@ -13,8 +12,8 @@ import { enterScope, exitScope, type ScopeServices, withScope } from './scope.ts
 export interface ManagedVolume {
   /** The state now, by a request that it may share with other volumes of its scope. */
   read(signal?: AbortSignal): Promise<VolumeState>
-  /** Calls `watch` with the way to look at a growth under way, whose looks are shared with all others that are followed meanwhile. */
-  follow<T>(watch: (looks: Looks) => Promise<T>): Promise<T>
+  /** The way to look at a growth under way, whose looks are shared with all others that are followed meanwhile, until {@link Looks.end}. */
+  follow(): Looks
   /** Asks for at least `size` bytes; paced and repeated by error class, with one request id for every try. */
   expand(size: Bytes, signal?: AbortSignal): Promise<void>
   /** Undefined: its provider makes none. */
@@ -27,15 +26,13 @@ export interface ManagedSnapshots {
   read(id: string, signal?: AbortSignal): Promise<SnapshotState>
 }
 
-/** How a growth is looked at until it is over. */
-export interface Looks {
-  /** The state now. */
-  readonly read: (signal?: AbortSignal) => Promise<VolumeState>
-  /** The looks that are shared with all others that are followed meanwhile. */
-  readonly rounds: Rounds<VolumeState>
+/** How a growth is looked at until it is over: in rounds with all others that are followed meanwhile. */
+export interface Looks extends Rounds<VolumeState> {
   /** Milliseconds before the first look. */
   readonly delay: number
   readonly schedule: PollSchedule
+  /** It is over: to be called once. */
+  end(): void
 }
 
 export interface ManagedDependencies {
@@ -72,24 +69,12 @@ class Managed implements ManagedVolume {
     )
   }
 
-  async follow<T>(watch: (looks: Looks) => Promise<T>): Promise<T> {
-    const { expander, ref, identity } = this.#handle
-    const { clock } = this.#dependencies
-    const { poll } = expander.capabilities
-    const services = enterScope(clock, expander.name, identity.scope, expander.capabilities)
-    const { batcher } = services
-    batcher.enter()
-    try {
-      return await watch({
-        read: (signal) => this.read(signal),
-        rounds: new ScopeRounds(batcher, expander, identity.key, ref),
-        delay: poll?.first ?? 0,
-        schedule: poll ?? {},
-      })
-    } finally {
-      batcher.exit()
-      exitScope(services)
-    }
+  follow(): Looks {
+    const { expander, identity } = this.#handle
+    return new Followed(
+      this.#handle,
+      enterScope(this.#dependencies.clock, expander.name, identity.scope, expander.capabilities),
+    )
   }
 
   async expand(size: Bytes, signal?: AbortSignal): Promise<void> {
@@ -155,29 +140,40 @@ class Managed implements ManagedVolume {
 }
 
 /** The rounds of a scope, as far as one volume is concerned. */
-class ScopeRounds implements Rounds<VolumeState> {
-  readonly #batcher: ReadBatcher
-  readonly #expander: Expander
-  readonly #key: string
-  readonly #ref: unknown
+class Followed implements Looks {
+  readonly #handle: VolumeHandle
+  readonly #services: ScopeServices
 
-  constructor(batcher: ReadBatcher, expander: Expander, key: string, ref: unknown) {
-    this.#batcher = batcher
-    this.#expander = expander
-    this.#key = key
-    this.#ref = ref
+  constructor(handle: VolumeHandle, services: ScopeServices) {
+    this.#handle = handle
+    this.#services = services
+    services.batcher.enter()
+  }
+
+  get delay(): number {
+    return this.#handle.expander.capabilities.poll?.first ?? 0
+  }
+
+  get schedule(): PollSchedule {
+    return this.#handle.expander.capabilities.poll ?? {}
   }
 
   isOn(): boolean {
-    return this.#batcher.sharesRounds
+    return this.#services.batcher.sharesRounds
   }
 
   join(watcher: RoundWatcher<VolumeState>): void {
-    this.#batcher.watch(this.#expander, this.#key, this.#ref, watcher)
+    const { expander, ref, identity } = this.#handle
+    this.#services.batcher.watch(expander, identity.key, ref, watcher)
   }
 
   leave(watcher: RoundWatcher<VolumeState>): void {
-    this.#batcher.leave(watcher)
+    this.#services.batcher.leave(watcher)
+  }
+
+  end(): void {
+    this.#services.batcher.exit()
+    exitScope(this.#services)
   }
 }
 

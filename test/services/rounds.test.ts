@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { handleOf } from '../../src/expander.ts'
+import { handleOf, type VolumeState } from '../../src/expander.ts'
 import { expandMany } from '../../src/index.ts'
 import { manage } from '../../src/services/managed.ts'
 import { Pacer } from '../../src/services/pacing.ts'
@@ -29,12 +29,15 @@ function rhythmic(count: number, options: { readonly window?: number; readonly g
       { clock, random: () => 0.5 },
     )
     await volume.expand((GiB * 2n) as typeof GiB)
-    await volume.follow(({ read, ...rhythm }) =>
-      pollUntil({
-        ...{ what: id, layer: 'volume', clock, random: () => 0.5, deadline: clock.now() + 600_000, read, ...rhythm },
-        judge: ({ phase }) => (phase === 'stable' ? 'done' : 'waiting'),
-      }),
-    )
+    const looks = volume.follow()
+    const { delay, schedule } = looks
+    await pollUntil<VolumeState>({
+      ...{ what: id, layer: 'volume', clock, random: () => 0.5, deadline: clock.now() + 600_000 },
+      ...{ rounds: looks, delay, schedule },
+      read: (signal) => volume.read(signal),
+      judge: ({ phase }) => (phase === 'stable' ? 'done' : 'waiting'),
+    })
+    looks.end()
     return clock.now()
   }
   return { clock, ids, reads, grow }
@@ -103,12 +106,13 @@ describe('rounds', () => {
       ...scripted,
       capabilities: { ...scripted.capabilities, poll: { first: 1, cap: 1, window: 2000 } },
     }
-    const follow = (id: string, signal?: AbortSignal): Promise<unknown> => {
+    const follow = async (id: string, signal?: AbortSignal): Promise<unknown> => {
       const volume = manage(
         { ...handleOf(scripted.volume(id)), expander: provider as never },
         { clock, random: () => 0 },
       )
-      return volume.follow((looks) => looks.read(signal))
+      const looks = volume.follow()
+      return volume.read(signal).finally(() => looks.end())
     }
     const abort = new AbortController()
     const [first, second] = [follow('a', abort.signal), follow('b')]

@@ -145,7 +145,7 @@ test.each([
   expect(clock.pending).toBe(0)
 })
 
-const unlocked: World['lock'] = { acquire: async () => ({ waited: false, release: () => undefined }) }
+const unlocked: World['lock'] = { acquire: async (key) => ({ key, waited: false, release: () => undefined }) }
 
 test.each([
   ['never run at once under the lock', new KeyedLock(), 1],

@@ -2,8 +2,9 @@ import { VolumeExpansionError } from '../../errors.ts'
 import type { VolumeState } from '../../expander.ts'
 import type { Finding } from '../../findings.ts'
 import { volumeLayer } from '../../layers/volume.ts'
+import type { Looks } from '../../services/managed.ts'
 import { type Bytes, formatSize } from '../../size.ts'
-import { pollUntil } from '../../wait.ts'
+import { type PollOptions, type PollSchedule, pollUntil } from '../../wait.ts'
 import type { BackendObservation } from '../context.ts'
 import { defineStep, type Step, type StepServices } from '../step.ts'
 
@@ -53,65 +54,114 @@ export function growBackend(): Step<object, Context, { readonly backendWillGrow:
       }
       return { ...common, actions: [{ action, payload: after }] }
     },
-    async act(size, { backend }, services) {
+    act(size, { backend }, services) {
       const { phase, growingTo } = backend.state
       // Where the backend does not tell how far it is going, only its end shows whether anything is left to ask for.
-      const settled = phase === 'growing' && growingTo === undefined ? await ended(backend, services) : undefined
-      if (settled !== undefined && settled.size >= size) return settled
-      await backend.managed.expand(size, services.signal)
-      return usable(backend, size, services)
+      const isOpen = phase === 'growing' && growingTo === undefined
+      return isOpen ? growAfterwards(backend, size, services) : new Growth(backend, size, services).end('asked for')
     },
     verify: async (_size, { backend }, _services, state) => [volumeLayer(backend.handle, state)],
   })
 }
 
-function ended(backend: BackendObservation, services: StepServices): Promise<VolumeState> {
-  return awaited(backend, 'to end the growth that is under way', (state) => state.phase === 'stable', services)
+async function growAfterwards(backend: BackendObservation, size: Bytes, services: StepServices): Promise<VolumeState> {
+  const settled = await new Growth(backend, undefined, services).end('under way')
+  return settled.size >= size ? settled : new Growth(backend, size, services).end('asked for')
 }
 
-function usable(backend: BackendObservation, size: Bytes, services: StepServices): Promise<VolumeState> {
-  const reached = (state: VolumeState): boolean => state.phase === 'stable' && state.size >= size
-  return awaited(backend, `to show ${formatSize(size)}`, reached, services)
-}
+/** The wait for a growth: one object for each, since ten thousand may be in flight, that keeps no more of the step's services than it needs. */
+class Growth implements PollOptions<VolumeState> {
+  readonly clock: StepServices['clock']
+  readonly random: StepServices['random']
+  readonly signal: AbortSignal
+  deadline = 0
+  readonly #backend: BackendObservation
+  /** Undefined: whatever it has when it ends. */
+  readonly #size: Bytes | undefined
+  /** Milliseconds. */
+  readonly #patience: number
+  readonly #progress: StepServices['progress']
+  #looks: Looks | undefined
+  #shown: VolumeState | undefined
+  #grown = false
 
-function awaited(
-  backend: BackendObservation,
-  what: string,
-  isDone: (state: VolumeState) => boolean,
-  services: StepServices,
-): Promise<VolumeState> {
-  const { handle, managed } = backend
-  let shown = ''
-  let grown = false
-  return managed.follow(({ read, ...rhythm }) =>
-    pollUntil<VolumeState>({
-      what: `${handle.expander.name} ${what} for ${handle.identity.label}`,
-      layer: 'volume',
-      provider: handle.expander.name,
-      // A look changes nothing; but a growth goes on all the same when it fails.
-      read: (signal) =>
-        read(signal).catch((error: VolumeExpansionError) => {
-          throw error.outcome === 'unchanged' ? error.with({ outcome: grown ? 'changed' : 'unknown' }) : error
-        }),
-      judge(state) {
-        if (state.phase === 'failed' || state.phase === 'unusable') throw failed(backend, state)
-        return isDone(state) ? 'done' : 'waiting'
-      },
-      onState(state) {
-        const { native, size: now, progress } = state
-        grown ||= now > backend.state.size
-        // A fleet that looks for minutes would keep thousands of events that say the same.
-        const news = `${native} ${now} ${progress}`
-        if (news === shown) return
-        shown = news
-        services.progress({ native, size: now, ...(progress === undefined ? {} : { fraction: progress }) })
-      },
-      describe: (state) => `${state.native}, ${formatSize(state.size)}`,
-      deadline: services.clock.now() + services.timeouts.backend,
-      ...rhythm,
-      ...services,
-    }),
-  )
+  constructor(backend: BackendObservation, size: Bytes | undefined, services: StepServices) {
+    this.clock = services.clock
+    this.random = services.random
+    this.signal = services.signal
+    this.#backend = backend
+    this.#size = size
+    this.#patience = services.timeouts.backend
+    this.#progress = services.progress
+  }
+
+  /** Waits until its size can be used. Asks for it first, unless it is under way. */
+  async end(growth: 'asked for' | 'under way'): Promise<VolumeState> {
+    const { managed, state } = this.#backend
+    if (growth === 'asked for') await managed.expand(this.#size ?? state.size, this.signal)
+    this.#looks = managed.follow()
+    this.deadline = this.clock.now() + this.#patience
+    try {
+      return await pollUntil(this)
+    } finally {
+      this.#looks.end()
+    }
+  }
+
+  get what(): string {
+    const { expander, identity } = this.#backend.handle
+    const end = this.#size === undefined ? 'to end the growth that is under way' : `to show ${formatSize(this.#size)}`
+    return `${expander.name} ${end} for ${identity.label}`
+  }
+
+  get layer(): 'volume' {
+    return 'volume'
+  }
+
+  get provider(): string {
+    return this.#backend.handle.expander.name
+  }
+
+  get rounds(): Looks | undefined {
+    return this.#looks
+  }
+
+  get delay(): number | undefined {
+    return this.#looks?.delay
+  }
+
+  get schedule(): PollSchedule | undefined {
+    return this.#looks?.schedule
+  }
+
+  /** A look changes nothing; but a growth goes on all the same when it fails. */
+  async read(signal: AbortSignal): Promise<VolumeState> {
+    try {
+      return await this.#backend.managed.read(signal)
+    } catch (thrown) {
+      if (!(thrown instanceof VolumeExpansionError) || thrown.outcome !== 'unchanged') throw thrown
+      throw thrown.with({ outcome: this.#grown ? 'changed' : 'unknown' })
+    }
+  }
+
+  judge(state: VolumeState): 'done' | 'waiting' {
+    if (state.phase === 'failed' || state.phase === 'unusable') throw failed(this.#backend, state)
+    return state.phase === 'stable' && state.size >= (this.#size ?? 0n) ? 'done' : 'waiting'
+  }
+
+  onState(state: VolumeState): void {
+    const { native, size, progress } = state
+    const { native: nativeBefore, size: sizeBefore, progress: progressBefore } = this.#shown ?? {}
+    this.#grown ||= size > this.#backend.state.size
+    this.#shown = state
+    // A fleet that looks for minutes would keep thousands of events that say the same.
+    if (native === nativeBefore && size === sizeBefore && progress === progressBefore) return
+    this.#progress({ native, size, ...(progress === undefined ? {} : { fraction: progress }) })
+  }
+
+  describe(state: VolumeState): string {
+    return `${state.native}, ${formatSize(state.size)}`
+  }
 }
 
 function failed({ handle, state: before }: BackendObservation, state: VolumeState): VolumeExpansionError {
