@@ -9,26 +9,37 @@ import type { Endpoint } from './options.ts'
 // OpenSSH allows 10 sessions on a connection (MaxSessions); others may use some of them.
 const mostSessions = 8
 
-/** Runs the boot command over one SSH connection, several at a time. */
+/** Runs the boot command over one SSH connection, several at a time. A session that rests does not hold the connection. */
 export function sshTransport(endpoint: Endpoint): RemoteTransport {
   const connection = new SshConnection(endpoint)
   const slots = new Slots(mostSessions)
   return {
+    keeps: mostSessions,
     async open(signal) {
       await slots.enter()
       connection.hold()
-      let left = false
+      let [left, rests] = [false, false]
       const done = (): void => {
         if (left) return
         left = true
-        connection.release()
+        if (!rests) connection.release()
         slots.leave()
+      }
+      const rest = (): void => {
+        if (left || rests) return
+        rests = true
+        connection.release()
+      }
+      const wake = (): void => {
+        if (left || !rests) return
+        rests = false
+        connection.hold()
       }
       try {
         signal?.throwIfAborted()
         const { live, channel } = await session(connection)
         channel.on('close', done)
-        return remoteChannel(live, channel)
+        return { ...remoteChannel(live, channel), rest, wake }
       } catch (error) {
         done()
         throw error

@@ -7,17 +7,21 @@ import { hostCases } from '../../../src/conformance/hosts.ts'
 import { VolumeExpansionError } from '../../../src/errors.ts'
 import { localHost } from '../../../src/hosts/local/index.ts'
 import { type RemoteTransport, remoteHost } from '../../../src/hosts/remote/host.ts'
-import { shellOptions, shells, shellTransport } from './shells.ts'
+import { shellOptions, shellTransport, ways } from './shells.ts'
 
 async function scratch(): Promise<string> {
   return mkdtemp(join(tmpdir(), 'remote-host-'))
 }
 
-describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('a host behind %s', (_, shell) => {
+describe.each(ways)('a host behind $name', ({ shell, interpreter, keeps }) => {
   const setup = async () => {
     const directory = await scratch()
-    const dispose = () => rm(directory, { recursive: true, force: true })
-    return { host: remoteHost(shellOptions(shellTransport(shell))), directory, dispose }
+    const host = remoteHost(shellOptions(shellTransport(shell, keeps), interpreter))
+    const dispose = async () => {
+      await host.close?.()
+      await rm(directory, { recursive: true, force: true })
+    }
+    return { host, directory, dispose }
   }
   for (const { name, run } of hostCases(setup)) test.concurrent(name, { timeout: 60_000 }, run)
 })
@@ -58,11 +62,12 @@ describe('round trips', () => {
 })
 
 describe('the same snapshot as on the machine itself', () => {
-  test('of a path, an image, and nothing', async () => {
+  test.each(['perl', 'shell'] as const)('of a path, an image, and nothing: by %s', async (interpreter) => {
     const directory = await scratch()
     const image = join(directory, "an image $(x) 'y'\nz")
     await writeFile(image, 'y'.repeat(700_000))
-    const [local, remote] = [localHost(), remoteHost(shellOptions(shellTransport()))]
+    const transport = shellTransport()
+    const [local, remote] = [localHost(), remoteHost(shellOptions(transport, interpreter))]
     const none = { 'device/pool': 'volumes', 'device/image_id': 'none' }
     const hints = [
       { serial: 'none' },

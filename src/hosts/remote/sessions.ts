@@ -1,0 +1,88 @@
+import type { Ending, RemoteChannel, RemoteTransport } from './host.ts'
+import { Slots } from './slots.ts'
+
+/** A script that runs on the other machine, and answers one batch after the other. */
+export interface Session {
+  readonly channel: RemoteChannel
+  readonly ended: Promise<Ending>
+  /** Whether it has answered before: then the script is there, and only what it is to do has to be sent. */
+  readonly answered: boolean
+}
+
+interface Kept extends Session {
+  isOver: boolean
+  restsSince: number
+}
+
+/** Milliseconds after which a change is not entrusted to a session that rests: a firewall may have forgotten the connection, and nobody could say what became of it. */
+const freshEnough = 5000
+
+/**
+ * Sessions that are kept for the next batch where the way to the machine allows it. Each serves one batch at a time, so that one that hangs with a disk holds up no other:
+ * it never comes back, and others are begun.
+ */
+export class Sessions {
+  readonly #transport: RemoteTransport
+  readonly #slots: Slots | undefined
+  #resting: Kept[] = []
+
+  constructor(transport: RemoteTransport) {
+    this.#transport = transport
+    this.#slots = transport.keeps === undefined ? undefined : new Slots(transport.keeps)
+  }
+
+  /** @param changes whether it is to do more than look */
+  async take(signal: AbortSignal | undefined, changes: boolean): Promise<Session> {
+    await this.#slots?.enter()
+    try {
+      return (await this.#rested(changes)) ?? begun(await this.#transport.open(signal))
+    } catch (error) {
+      this.#slots?.leave()
+      throw error
+    }
+  }
+
+  /** @param isDone it has answered to the end, and listens for the next batch */
+  giveBack({ channel, ended }: Session, isDone: boolean): void {
+    if (isDone && this.#transport.keeps !== undefined) {
+      const kept: Kept = { channel, ended, answered: true, isOver: false, restsSince: performance.now() }
+      const over = (): void => {
+        kept.isOver = true
+        this.#resting = this.#resting.filter((other) => other !== kept)
+      }
+      ended.then(over, over)
+      this.#resting.push(kept)
+      channel.rest?.()
+    } else {
+      // The end of the input ends what may still run there; the channel then closes by itself.
+      channel.stdin.end()
+    }
+    channel.stdout.resume()
+    this.#slots?.leave()
+  }
+
+  async #rested(changes: boolean): Promise<Session | undefined> {
+    for (let kept = this.#resting.pop(); kept !== undefined; kept = this.#resting.pop()) {
+      kept.channel.wake?.()
+      // A connection that is gone says so before anything is sent over it.
+      await turnOfEvents()
+      if (kept.isOver) continue
+      if (!changes || performance.now() - kept.restsSince < freshEnough) return kept
+      kept.channel.stdin.end()
+    }
+    return undefined
+  }
+}
+
+function begun(channel: RemoteChannel): Session {
+  const { ended } = channel
+  ended.catch(() => undefined)
+  // The other side may end without reading; how it ended tells why.
+  channel.stdin.on('error', () => undefined)
+  return { channel, ended, answered: false }
+}
+
+/** What has arrived by now is told to those who listen: the first turn may be in the middle of that. */
+async function turnOfEvents(): Promise<void> {
+  for (let turns = 0; turns < 2; turns += 1) await new Promise((resolve) => setImmediate(resolve))
+}
