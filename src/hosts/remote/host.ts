@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Readable, Writable } from 'node:stream'
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
+import { onAbort } from '../../abort.ts'
 import { abortedError, VolumeExpansionError } from '../../errors.ts'
 import { checkItem, type Progress, untilAborted } from '../batch.ts'
 import { searchPath } from '../command.ts'
@@ -80,11 +81,9 @@ export function remoteHost(given: RemoteHostOptions): Host {
     for (const item of items) checkItem(item)
     const progress: Progress = { begun: false }
     const stop = new AbortController()
-    const work = (): Promise<unknown[]> => {
-      signal?.addEventListener('abort', () => stop.abort(signal.reason), { once: true })
-      return carryOut(items, options, stop.signal, progress)
-    }
-    const results = await untilAborted(signal, progress, work)
+    const forget = onAbort(signal, () => stop.abort(signal?.reason))
+    const work = (): Promise<unknown[]> => carryOut(items, options, stop.signal, progress)
+    const results = await untilAborted(signal, progress, work).finally(forget)
     // One result per item, in order and of the item's own kind: what the mapped type says and the compiler cannot follow.
     return results as unknown as BatchResults<Items>
   }

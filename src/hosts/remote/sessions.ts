@@ -82,7 +82,7 @@ function begun(channel: RemoteChannel): Session {
   return { channel, ended, answered: false }
 }
 
-/** What has arrived by now is told to those who listen: the first turn may be in the middle of that. */
+/** What has arrived by now is told to those who listen: one turn to hear of it, one for what it closes, and both may have been under way. */
 async function turnOfEvents(): Promise<void> {
-  for (let turns = 0; turns < 2; turns += 1) await new Promise((resolve) => setImmediate(resolve))
+  for (let turns = 0; turns < 4; turns += 1) await new Promise((resolve) => setImmediate(resolve))
 }

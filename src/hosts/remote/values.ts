@@ -27,7 +27,7 @@ export function valueAt(frames: readonly Frame[], index: number): Value {
 /** With the zeros put back that were only counted: those before, and how many bytes there are in all. */
 function whole({ fields: [, before, length], body }: Frame): Uint8Array {
   if (before === undefined || length === undefined) return body
-  const bytes = new Uint8Array(Number(length))
+  const bytes = Buffer.alloc(Number(length))
   bytes.set(body, Number(before))
   return bytes
 }

@@ -92,19 +92,21 @@ sub stat_of {
   given(defined $real ? "$real\n" : undef, "$!");
 }
 
-# The call of statfs(2) and its structure are the same on these; elsewhere a program tells it.
+# Calls of the kernel that perl has no words for, without loading much. The structure of statfs(2) is the same on these; elsewhere a program tells it.
 require Config;
-our $statfs = $Config::Config{archname} =~ /^x86_64-linux(?!-gnux32)/ ? 137 : $Config::Config{archname} =~ /^aarch64-linux/ ? 43 : 0;
+our $numbers = $Config::Config{archname} =~ /^x86_64-linux(?!-gnux32)/ ? { statfs => 137, setsid => 112 }
+  : $Config::Config{archname} =~ /^aarch64-linux/ ? { statfs => 43, setsid => 157 }
+  : undef;
 
 # The sizes of a filesystem, and otherwise why there are none.
 sub statfs_of {
   my $path = shift;
-  if (!$statfs) {
+  if (!$numbers) {
     my ($code, $text, $words) = captured('stat', '-f', '-c', '%t %s %b %f %a', $path);
     return $code == 0 ? $text : (undef, $words);
   }
   my $buffer = "\0" x 256;
-  return (undef, "$!") if syscall($statfs, $path, $buffer) != 0;
+  return (undef, "$!") if syscall($numbers->{statfs}, $path, $buffer) != 0;
   my ($type, $size, $blocks, $free, $available) = unpack 'q5', $buffer;
   return sprintf '%x %s %s %s %s', $type & 0xffffffff, $size, $blocks, $free, $available;
 }

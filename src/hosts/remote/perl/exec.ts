@@ -53,6 +53,24 @@ sub leave_groups {
   return $own;
 }
 
+sub own_session {
+  return if $numbers && syscall($numbers->{setsid}) >= 0;
+  require POSIX;
+  POSIX::setsid();
+}
+
+# Whoever looks at a disk that has changed, such as udev, holds it for a moment.
+sub lock_of {
+  my $file = shift;
+  for (my $tries = 0; $tries < 20; $tries += 1) {
+    return 1 if flock $file, 6;
+    return 0 if !$!{EAGAIN};
+    select undef, undef, undef, 0.025;
+  }
+  $! = Errno::EAGAIN();
+  return 0;
+}
+
 # Becomes the command. Locks are held by descriptors that it inherits, and end with it.
 sub become {
   my ($told, $detached, $held, $program, @arguments) = @_;
@@ -62,12 +80,12 @@ sub become {
   my @locks;
   for my $path (@$held) {
     if (!sysopen(my $file, $path, O_RDONLY)) { syswrite $told, "unlockable\n"; exit 1 }
-    elsif (!flock $file, 6) { syswrite $told, $!{EAGAIN} ? "locked\n" : "unlockable\n"; exit 1 }
+    elsif (!lock_of($file)) { syswrite $told, $!{EAGAIN} ? "locked\n" : "unlockable\n"; exit 1 }
     else { push @locks, $file }
   }
   if ($detached) {
     syswrite $told, 'own ' . leave_groups() . "\n";
-    POSIX::setsid();
+    own_session();
   }
   exec { $program } $program, @arguments or syswrite STDERR, "$program: $!\n";
   exit($!{ENOENT} ? 127 : 126);
@@ -96,7 +114,6 @@ sub execute {
   }
   my ($program, $why) = located(shift @rest);
   return not_begun($why, 'not found, or not a program') if !defined $program;
-  require POSIX;
   my $folder = scratch();
   my $name = defined $folder ? "$folder/volume-expander-$B." . ++$count : '';
   my ($out, $err) = defined $folder ? (nameless("$name.o"), nameless("$name.e")) : ();
@@ -192,5 +209,8 @@ sub conduct {
 }
 
 # Seconds of a clock that nobody sets.
-sub now { return (POSIX::times())[0] / 100 }
+sub now {
+  my ($seconds) = (bytes_of('/proc/uptime', 64) // '') =~ /^(\S+)/;
+  return $seconds;
+}
 `

@@ -62,8 +62,6 @@ for (;;) {
   mark 'end';
   flush_output();
   exit 0 if !$keep;
-  # While nobody waits for it.
-  require POSIX;
   forget();
 }
 `

@@ -9,6 +9,8 @@ sub hanging { return map { /^(\d+) .*$distant/ ? ($1 => 1) : () } split /\n/, by
 sub users {
   my ($kind, $wanted, $inode, $node) = @_;
   return if !fact('users', "$kind $wanted");
+  # Not this script's own.
+  %opened = ();
   my @file = $kind eq 'file' ? stat $wanted : ();
   my (@spaces, @unseen, @maps);
   my %hanging = hanging('/proc/self/mountinfo');

@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { cinder } from '../../../../providers/cinder/index.ts'
 import { volumeOf } from '../../../../src/expander.ts'
-import { type BatchItem, expand, type Host, type Report, type Volume } from '../../../../src/index.ts'
+import { type BatchItem, expand, type Host, plan, type Report, type Volume } from '../../../../src/index.ts'
 import type { CephLab } from '../../../lab/ceph/ceph.ts'
 import type { CinderLab } from '../../../lab/cinder/cinder.ts'
 import type { NovaReceiver } from '../../../lab/cinder/nova.ts'
@@ -101,7 +101,7 @@ async function growByHand({ id, node, disk, filesystem }: Server, count: number,
 }
 
 /** The host, and what each round trip to it took. */
-function timedTrips(inner: Host): { readonly trips: readonly string[]; readonly timed: Host } {
+function timedTrips(inner: Host): { readonly trips: string[]; readonly timed: Host } {
   const trips: string[] = []
   const batch: Host['batch'] = async <const Items extends readonly BatchItem[]>(
     items: Items,
@@ -116,18 +116,22 @@ function timedTrips(inner: Host): { readonly trips: readonly string[]; readonly 
   return { trips, timed: { ...inner, batch } }
 }
 
-async function growMeasured(server: Server, volume: Volume, to: string, told: Told): Promise<Report> {
+/** @param approved whether it is planned before, as people do it who look at a plan first: then the connection stands already */
+async function growMeasured(server: Server, volume: Volume, to: string, told: Told, approved = false): Promise<Report> {
   const { trips, timed } = timedTrips(host())
   const request = { volume, host: timed, path: server.filesystem.mountPoint, to, timeouts: patient }
+  const planned = approved ? await plan(request) : undefined
+  trips.length = 0
   const begun = performance.now()
   const stalls = stallsOf(server.filesystem)
-  const report = await expand(request)
+  const report = await (planned === undefined ? expand(request) : expand(planned))
+  const done = performance.now() - begun
   await dfOf(server.node, server.filesystem.mountPoint)
   const all = performance.now() - begun
   const actions = report.actions.map(({ layer, milliseconds }) => `${layer} ${seconds(milliseconds)}`).join(', ')
   const sum = report.actions.reduce((total, { milliseconds }) => total + milliseconds, 0)
   console.log(
-    `one call: ${seconds(all)} from the call to df; ${actions}, together ${seconds(sum)}; ratio ${(all / sum).toFixed(2)}; Nova heard of it after ` +
+    `one call${approved ? ' for a plan' : ''}: ${seconds(all)} from the call to df, ${seconds(done)} to the report; ${actions}, together ${seconds(sum)}; ratio ${(all / sum).toFixed(2)}; Nova heard of it after ` +
       `${seconds(told.at - begun)}, block_resize ${seconds(told.resize)}; longest stall of the writer ${seconds(stalls())}\n` +
       `  ${trips.length} round trips to the server: ${trips.join('; ')}`,
   )
@@ -160,6 +164,10 @@ test('a volume on Ceph grows with the filesystem on it, while a server writes to
   console.log(
     `one call: ${calls.length} requests: ${calls.map(({ method, path: called }) => `${method} ${called}`).join('; ')}`,
   )
+  await growMeasured(server, volumeOf(expander, server.id), '5Gi', told, true)
+  await expectSize(server, 5)
+  await growByHand(server, 6, told)
+  await growMeasured(server, volumeOf(expander, server.id), '7Gi', told, true)
   await server.filesystem.expectIntact()
 })
 
