@@ -33,6 +33,8 @@ export interface RemoteChannel {
   readonly ended: Promise<Ending>
   /** Gives up: the other side sees the end of its input. Idempotent. */
   close(): void
+  /** Whether the connection is known to be gone, also where that has not ended the channel yet. */
+  isLost?(): boolean
   /** It is kept for later, and nobody waits for anything. */
   rest?(): void
   /** It is used again. */
@@ -94,7 +96,10 @@ export function remoteHost(given: RemoteHostOptions): Host {
       return result
     },
     batch,
-    close: () => options.transport.close(),
+    async close() {
+      options.sessions.close()
+      await options.transport.close()
+    },
   }
 }
 
@@ -210,7 +215,7 @@ async function roundTrip(
   progress: Progress,
 ): Promise<readonly Frame[]> {
   if (items.length === 0) return []
-  const session = await options.sessions.take(signal, mayChange)
+  const session = await (mayChange ? trustedSession(options, signal) : options.sessions.take(signal))
   let isDone = false
   try {
     const opening = session.answered ? new Uint8Array() : await openingFor(items, options)
@@ -223,6 +228,24 @@ async function roundTrip(
     return frames
   } finally {
     options.sessions.giveBack(session, isDone)
+  }
+}
+
+/** Milliseconds for which a connection that has answered is taken to be there. */
+const freshFor = 1000
+
+/** A session to which a change can be given: a firewall may have forgotten a connection that has rested, and then nobody could say what became of the change. */
+async function trustedSession(options: Remote, signal: AbortSignal): Promise<Session> {
+  for (;;) {
+    const session = await options.sessions.take(signal)
+    if (!session.answered || session.rested < freshFor) return session
+    try {
+      await answerOf(session, [], false, new Uint8Array(), false, options, signal)
+      return session
+    } catch (error) {
+      options.sessions.giveBack(session, false)
+      if (signal.aborted || !(error instanceof VolumeExpansionError)) throw error
+    }
   }
 }
 

@@ -7,15 +7,13 @@ export interface Session {
   readonly ended: Promise<Ending>
   /** Whether it has answered before: then the script is there, and only what it is to do has to be sent. */
   readonly answered: boolean
+  /** Milliseconds since then. */
+  readonly rested: number
 }
 
 interface Kept extends Session {
   isOver: boolean
-  restsSince: number
 }
-
-/** Milliseconds after which a change is not entrusted to a session that rests: a firewall may have forgotten the connection, and nobody could say what became of it. */
-const freshEnough = 5000
 
 /**
  * Sessions that are kept for the next batch where the way to the machine allows it. Each serves one batch at a time, so that one that hangs with a disk holds up no other:
@@ -31,11 +29,10 @@ export class Sessions {
     this.#slots = transport.keeps === undefined ? undefined : new Slots(transport.keeps)
   }
 
-  /** @param changes whether it is to do more than look */
-  async take(signal: AbortSignal | undefined, changes: boolean): Promise<Session> {
+  async take(signal: AbortSignal | undefined): Promise<Session> {
     await this.#slots?.enter()
     try {
-      return (await this.#rested(changes)) ?? begun(await this.#transport.open(signal))
+      return (await this.#rested()) ?? begun(await this.#transport.open(signal))
     } catch (error) {
       this.#slots?.leave()
       throw error
@@ -45,7 +42,13 @@ export class Sessions {
   /** @param isDone it has answered to the end, and listens for the next batch */
   giveBack({ channel, ended }: Session, isDone: boolean): void {
     if (isDone && this.#transport.keeps !== undefined) {
-      const kept: Kept = { channel, ended, answered: true, isOver: false, restsSince: performance.now() }
+      const since = performance.now()
+      const kept: Kept = {
+        ...{ channel, ended, answered: true, isOver: false },
+        get rested() {
+          return performance.now() - since
+        },
+      }
       const over = (): void => {
         kept.isOver = true
         this.#resting = this.#resting.filter((other) => other !== kept)
@@ -61,14 +64,17 @@ export class Sessions {
     this.#slots?.leave()
   }
 
-  async #rested(changes: boolean): Promise<Session | undefined> {
+  /** Ends those that rest. */
+  close(): void {
+    for (const { channel } of this.#resting.splice(0)) channel.stdin.end()
+  }
+
+  async #rested(): Promise<Session | undefined> {
     for (let kept = this.#resting.pop(); kept !== undefined; kept = this.#resting.pop()) {
       kept.channel.wake?.()
       // A connection that is gone says so before anything is sent over it.
       await turnOfEvents()
-      if (kept.isOver) continue
-      if (!changes || performance.now() - kept.restsSince < freshEnough) return kept
-      kept.channel.stdin.end()
+      if (!kept.isOver && kept.channel.isLost?.() !== true) return kept
     }
     return undefined
   }
@@ -79,7 +85,7 @@ function begun(channel: RemoteChannel): Session {
   ended.catch(() => undefined)
   // The other side may end without reading; how it ended tells why.
   channel.stdin.on('error', () => undefined)
-  return { channel, ended, answered: false }
+  return { channel, ended, answered: false, rested: 0 }
 }
 
 /** What has arrived by now is told to those who listen: one turn to hear of it, one for what it closes, and both may have been under way. */

@@ -103,6 +103,7 @@ function remoteChannel(live: Live, channel: SshChannel): RemoteChannel {
     stdout: channel,
     stderr: channel.stderr,
     ended,
+    isLost: () => live.lost !== undefined,
     close: () => {
       channel.end()
       channel.close()

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { hostCases } from '../../../src/conformance/hosts.ts'
 import { VolumeExpansionError } from '../../../src/errors.ts'
 import { localHost } from '../../../src/hosts/local/index.ts'
-import { type RemoteTransport, remoteHost } from '../../../src/hosts/remote/host.ts'
+import { type RemoteChannel, type RemoteTransport, remoteHost } from '../../../src/hosts/remote/host.ts'
 import { shellOptions, shellTransport, ways } from './shells.ts'
 
 async function scratch(): Promise<string> {
@@ -58,6 +58,86 @@ describe('round trips', () => {
     expect(before.ok && before.value.devices[0]?.size).toBe(512n)
     expect(after.ok && after.value.devices[0]?.size).toBe(1024n)
     await rm(directory, { recursive: true })
+  })
+})
+
+describe('sessions that are kept', () => {
+  test('serve one batch after the other, and several at a time are as many', async () => {
+    const transport = shellTransport(undefined, 8)
+    const host = remoteHost(shellOptions(transport, 'perl'))
+    const read = { read: 'stat', path: '/' } as const
+    for (let turn = 0; turn < 3; turn += 1) expect((await host.batch([read]))[0].ok).toBe(true)
+    expect((await host.exec(['true'])).ok).toBe(true)
+    expect((await host.exec(['true'])).ok).toBe(true)
+    expect(transport.opened).toBe(1)
+    await Promise.all([host.batch([read]), host.batch([read]), host.batch([read])])
+    expect(transport.opened).toBe(3)
+    await host.close?.()
+  })
+
+  test('of a shell end with a command, which has watched their input', async () => {
+    const transport = shellTransport(undefined, 8)
+    const host = remoteHost(shellOptions(transport, 'shell'))
+    await host.batch([{ read: 'stat', path: '/' }])
+    await host.batch([{ read: 'stat', path: '/' }])
+    expect((await host.exec(['true'])).ok).toBe(true)
+    expect(transport.opened).toBe(1)
+    expect((await host.exec(['true'])).ok).toBe(true)
+    expect(transport.opened).toBe(2)
+    await host.close?.()
+  })
+
+  test('are no more than there may be, and one that hangs holds up no other', async () => {
+    const directory = await scratch()
+    const pipe = join(directory, 'pipe')
+    const transport = shellTransport(undefined, 2)
+    const host = remoteHost(shellOptions(transport, 'perl'))
+    await host.exec(['mkfifo', pipe])
+    // Reading it waits for a writer, as reading a disk that does not answer does.
+    const hanging = host.batch([{ read: 'range', path: pipe, offset: 0n, length: 1 }])
+    const others = Array.from({ length: 5 }, () => host.batch([{ read: 'stat', path: '/' }]))
+    for (const [result] of await Promise.all(others)) expect(result.ok).toBe(true)
+    expect(transport.opened).toBe(2)
+    await (await open(pipe, 'w')).close()
+    expect((await hanging)[0].ok).toBe(false)
+    await host.close?.()
+    await rm(directory, { recursive: true })
+  })
+
+  test('that have rested are asked whether they are there before a change is given to them', async () => {
+    const transport = shellTransport(undefined, 8)
+    const broken = new Set<RemoteChannel>()
+    const forgetful: RemoteTransport = {
+      ...transport,
+      async open(signal) {
+        const channel = await transport.open(signal)
+        let lose: (error: Error) => void = () => undefined
+        const lost = new Promise<never>((_, reject) => {
+          lose = reject
+        })
+        const stdin = new PassThrough()
+        const own = { ...channel, stdin, ended: Promise.race([channel.ended, lost]) }
+        stdin.on('data', (chunk: Uint8Array) => {
+          if (broken.has(own)) lose(new Error('reset'))
+          else channel.stdin.write(chunk)
+        })
+        stdin.on('end', () => channel.stdin.end())
+        latest = own
+        return own
+      },
+    }
+    let latest: RemoteChannel | undefined
+    const host = remoteHost(shellOptions(forgetful, 'perl'))
+    await host.exec(['true'])
+    await new Promise((resolve) => setTimeout(resolve, 1100))
+    expect((await host.exec(['true'])).ok).toBe(true)
+    expect(transport.opened).toBe(1)
+    if (latest !== undefined) broken.add(latest)
+    await new Promise((resolve) => setTimeout(resolve, 1100))
+    expect((await host.exec(['true'])).ok).toBe(true)
+    expect(transport.opened).toBe(2)
+    await host.close?.()
+    await transport.close()
   })
 })
 
