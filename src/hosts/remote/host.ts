@@ -96,11 +96,21 @@ export function remoteHost(given: RemoteHostOptions): Host {
       return result
     },
     batch,
+    ...(given.transport.keeps === undefined ? {} : { reach: () => reach(options) }),
     async close() {
       options.sessions.close()
       await options.transport.close()
     },
   }
+}
+
+/** A session of its own may ask for a password, which is not done before it is needed. */
+function reach(options: Remote): void {
+  if (options.elevation === 'sudo-with-password') return
+  options.sessions.prepare(async (session) => {
+    const opening = session.answered ? new Uint8Array() : await openingFor([], options)
+    await answerOf(session, [], false, opening, false, options, new AbortController().signal)
+  })
 }
 
 async function carryOut(

@@ -23,6 +23,7 @@ export class Sessions {
   readonly #transport: RemoteTransport
   readonly #slots: Slots | undefined
   #resting: Kept[] = []
+  #preparing: Promise<void> | undefined
 
   constructor(transport: RemoteTransport) {
     this.#transport = transport
@@ -30,6 +31,33 @@ export class Sessions {
   }
 
   async take(signal: AbortSignal | undefined): Promise<Session> {
+    // Whoever comes meanwhile gets what is being prepared, or learns why there is none.
+    if (this.#resting.length === 0) await this.#preparing
+    return await this.#take(signal)
+  }
+
+  /** Begins a session before it is needed. @param greet makes the script answer for the first time */
+  prepare(greet: (session: Session) => Promise<unknown>): void {
+    if (this.#resting.length > 0 || this.#preparing !== undefined) return
+    const preparing = this.#prepare(greet).finally(() => {
+      this.#preparing = undefined
+    })
+    preparing.catch(() => undefined)
+    this.#preparing = preparing
+  }
+
+  async #prepare(greet: (session: Session) => Promise<unknown>): Promise<void> {
+    const session = await this.#take(undefined)
+    let isDone = false
+    try {
+      await greet(session)
+      isDone = true
+    } finally {
+      this.giveBack(session, isDone)
+    }
+  }
+
+  async #take(signal: AbortSignal | undefined): Promise<Session> {
     await this.#slots?.enter()
     try {
       return (await this.#rested()) ?? begun(await this.#transport.open(signal))

@@ -75,6 +75,32 @@ describe('sessions that are kept', () => {
     await host.close?.()
   })
 
+  test('can be begun before they are needed, and fail then for those who need them', async () => {
+    const transport = shellTransport(undefined, 8)
+    const host = remoteHost(shellOptions(transport, undefined))
+    host.reach?.()
+    host.reach?.()
+    expect((await host.batch([{ read: 'stat', path: '/' }]))[0].ok).toBe(true)
+    host.reach?.()
+    expect((await host.exec(['true'])).ok).toBe(true)
+    expect(transport.opened).toBe(1)
+    await host.close?.()
+    let opened = 0
+    const nowhere: RemoteTransport = {
+      ...transport,
+      open: async () => {
+        opened += 1
+        throw new VolumeExpansionError('host-unreachable', 'Nobody answers.', { layer: 'host', outcome: 'unchanged' })
+      },
+    }
+    const silent = remoteHost(shellOptions(nowhere, undefined))
+    silent.reach?.()
+    await expect(silent.exec(['true'])).rejects.toMatchObject({ code: 'host-unreachable', outcome: 'unchanged' })
+    expect(opened).toBe(1)
+    await expect(silent.exec(['true'])).rejects.toMatchObject({ code: 'host-unreachable' })
+    expect(opened).toBe(2)
+  })
+
   test('of a shell end with a command, which has watched their input', async () => {
     const transport = shellTransport(undefined, 8)
     const host = remoteHost(shellOptions(transport, 'shell'))
