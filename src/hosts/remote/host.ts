@@ -75,7 +75,7 @@ interface Remote extends RemoteHostOptions {
 export function remoteHost(given: RemoteHostOptions): Host {
   // What goes through sudo one by one are programs of their own.
   const interpreter = given.sudoCommands ? 'shell' : given.interpreter
-  const options: Remote = { ...given, sessions: new Sessions(given.transport), known: interpreter }
+  const options: Remote = { ...given, interpreter, sessions: new Sessions(given.transport), known: interpreter }
   const batch = async <const Items extends readonly BatchItem[]>(
     items: Items,
     { signal }: BatchOptions = {},
@@ -309,6 +309,8 @@ async function answerOf(
       throw new ConnectionLost(options.id, outcome, cause)
     })
     if (reader.ended) return await unpacked(reader.frames, boundary)
+    // What is known may be no longer true: perl can have been removed.
+    if (!started) options.known = options.interpreter
     throw unanswered(options, reader.finish(), said.text(), ending ?? {}, begun)
   } finally {
     signal.removeEventListener('abort', give)

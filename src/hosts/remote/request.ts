@@ -43,7 +43,7 @@ const shellLoader = [
 
 // Lines up to the first mark become the script. Where it would not run, nothing was read by then, and the shell takes its turn.
 const perlLoader = [
-  'eval{require Fcntl;require Errno;~0>4294967295}or exec"/bin/sh","-c",$ARGV[0]',
+  'eval{require Fcntl;require Errno;require Config;$]>=5.01&&~0>4294967295}or exec"/bin/sh","-c",$ARGV[0]',
   'our$input="";my$end',
   `while(($end=index$input,"\\n${endOfPerl}\\n")<0){sysread(STDIN,$input,65536,length$input)or exit 1}`,
   'my$script=substr$input,0,$end+1,""',
