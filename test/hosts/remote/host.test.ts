@@ -1,4 +1,5 @@
-import { mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdtemp, open, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
@@ -61,6 +62,66 @@ describe('round trips', () => {
   })
 })
 
+describe('the interpreter', () => {
+  const programs = [
+    'head',
+    'dd',
+    'od',
+    'tr',
+    'stat',
+    'readlink',
+    'cat',
+    'tail',
+    'rm',
+    'sleep',
+    'flock',
+    'setsid',
+    'gzip',
+  ]
+
+  /** A directory with the programs that the shell needs, and with `perl` as given. */
+  async function placesWith(perl: string | undefined): Promise<string> {
+    const directory = await scratch()
+    for (const name of programs) {
+      const found = ['/usr/bin', '/bin'].map((folder) => join(folder, name)).find((path) => existsSync(path))
+      if (found !== undefined) await symlink(found, join(directory, name))
+    }
+    if (perl !== undefined) await writeFile(join(directory, 'perl'), perl, { mode: 0o755 })
+    return directory
+  }
+
+  test.each([
+    ['is not there', undefined],
+    ['lacks its modules', '#!/bin/sh\nexec /usr/bin/perl -e \'@INC = (); my $code = shift; eval $code\' "$2" "$3"\n'],
+    ['is too old', '#!/bin/sh\nexec /bin/sh -c "$3"\n'],
+  ])('is the shell where perl %s', async (_, perl) => {
+    const path = await placesWith(perl)
+    const transport = shellTransport(undefined, 8, path)
+    const host = remoteHost(shellOptions(transport, 'any'))
+    const results = await host.batch([
+      { read: 'storage', at: { path: '/proc' } },
+      { exec: ['true'], detached: true },
+    ])
+    expect(results.map(({ ok }) => ok)).toEqual([true, true])
+    // Its session has ended with the command, as only those of the shell do.
+    expect((await host.exec(['true'])).ok).toBe(true)
+    expect(transport.opened).toBeGreaterThan(1)
+    await host.close?.()
+    await rm(path, { recursive: true })
+  })
+
+  test('may have gone since: told once, and found out by the next call', async () => {
+    const path = await placesWith('#!/bin/sh\nexec /usr/bin/perl "$@"\n')
+    const host = remoteHost(shellOptions(shellTransport(undefined, undefined, path), 'any'))
+    const read = { read: 'stat', path: '/' } as const
+    expect((await host.batch([read]))[0].ok).toBe(true)
+    await rm(join(path, 'perl'))
+    await expect(host.batch([read])).rejects.toMatchObject({ layer: 'host', outcome: 'unchanged' })
+    expect((await host.batch([read]))[0].ok).toBe(true)
+    await rm(path, { recursive: true })
+  })
+})
+
 describe('sessions that are kept', () => {
   test('serve one batch after the other, and several at a time are as many', async () => {
     const transport = shellTransport(undefined, 8)
@@ -77,7 +138,7 @@ describe('sessions that are kept', () => {
 
   test('can be begun before they are needed, and fail then for those who need them', async () => {
     const transport = shellTransport(undefined, 8)
-    const host = remoteHost(shellOptions(transport, undefined))
+    const host = remoteHost(shellOptions(transport, 'any'))
     host.reach?.()
     host.reach?.()
     expect((await host.batch([{ read: 'stat', path: '/' }]))[0].ok).toBe(true)
@@ -93,7 +154,7 @@ describe('sessions that are kept', () => {
         throw new VolumeExpansionError('host-unreachable', 'Nobody answers.', { layer: 'host', outcome: 'unchanged' })
       },
     }
-    const silent = remoteHost(shellOptions(nowhere, undefined))
+    const silent = remoteHost(shellOptions(nowhere, 'any'))
     silent.reach?.()
     await expect(silent.exec(['true'])).rejects.toMatchObject({ code: 'host-unreachable', outcome: 'unchanged' })
     expect(opened).toBe(1)

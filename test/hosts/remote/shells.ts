@@ -13,24 +13,29 @@ export const ways: readonly Way[] = [
   ...shells.map((shell): Way => ({ name: `${shell.join(' ')}, kept`, shell, interpreter: 'shell', keeps: 8 })),
   { name: 'perl', shell: ['/bin/sh'], interpreter: 'perl', keeps: undefined },
   { name: 'perl, kept', shell: ['/bin/sh'], interpreter: 'perl', keeps: 8 },
-  { name: 'what is there, kept', shell: ['/bin/sh'], interpreter: undefined, keeps: 8 },
+  { name: 'what is there, kept', shell: ['/bin/sh'], interpreter: 'any', keeps: 8 },
 ]
 
 export interface Way {
   readonly name: string
   readonly shell: readonly string[]
-  readonly interpreter: RemoteHostOptions['interpreter']
+  readonly interpreter: 'perl' | 'shell' | 'any'
   readonly keeps: number | undefined
 }
 
-/** Runs the boot command on this machine, in a session of its own as an SSH server does it. */
+/**
+ * Runs the boot command on this machine, in a session of its own as an SSH server does it.
+ * @param path where it looks for programs instead of the usual places
+ */
 export function shellTransport(
   shell: readonly string[] = ['/bin/sh'],
   keeps?: number,
+  path?: string,
 ): RemoteTransport & { readonly opened: number } {
   const before = bootArgv.slice(0, bootArgv.indexOf('/bin/sh'))
   const after = bootArgv.slice(bootArgv.indexOf('/bin/sh') + 1)
-  const [program = '', ...args] = [...before, ...shell, ...after]
+  const words = before.map((word) => (path !== undefined && word.startsWith('PATH=') ? `PATH=${path}` : word))
+  const [program = '', ...args] = [...words, ...shell, ...after]
   let opened = 0
   const channels = new Set<ChildProcess>()
   return {
@@ -59,12 +64,10 @@ export function shellTransport(
   }
 }
 
-export function shellOptions(
-  transport: RemoteTransport,
-  interpreter: RemoteHostOptions['interpreter'] = 'shell',
-): RemoteHostOptions {
+export function shellOptions(transport: RemoteTransport, interpreter: Way['interpreter'] = 'shell'): RemoteHostOptions {
   return {
-    ...{ id: 'shell', transport, elevation: 'none', sudoCommands: false, interpreter },
+    ...{ id: 'shell', transport, elevation: 'none', sudoCommands: false },
+    ...(interpreter === 'any' ? {} : { interpreter }),
     runtimeDirectories: ['/run', '/run/user/*', '/dev/shm'],
   }
 }
