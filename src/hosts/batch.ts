@@ -1,3 +1,4 @@
+import { onAbort } from '../abort.ts'
 import { abortedError } from '../errors.ts'
 import { checkArgv, checkExecOptions, checkPath } from './command.ts'
 import type {
@@ -57,10 +58,8 @@ export async function untilAborted<T>(
   if (signal.aborted) throw abortedError(signal, 'host', 'unchanged')
   return new Promise((resolve, reject) => {
     const stop = (): void => reject(abortedError(signal, 'host', progress.begun ? 'unknown' : 'unchanged'))
-    signal.addEventListener('abort', stop, { once: true })
-    work()
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener('abort', stop))
+    const forget = onAbort(signal, stop)
+    work().then(resolve, reject).finally(forget)
   })
 }
 

@@ -19,6 +19,11 @@ export interface Host {
    * every **command** after it (never a read: what was found is worth knowing).
    */
   batch<const Items extends readonly BatchItem[]>(items: Items, options?: BatchOptions): Promise<BatchResults<Items>>
+  /**
+   * Begins to connect, so that the first call does not wait for all of it. Says nothing: what fails is told by the calls, which connect by themselves. Left out: there is
+   * nothing to connect to.
+   */
+  reach?(): void
   /** Ends connections; a local host has none. Idempotent. */
   close?(): Promise<void>
 }

@@ -153,6 +153,8 @@ function chosen<Result>(
   if (request.claim !== undefined) return go(wholeClaim, request)
   if (request.volume === undefined) return go(nodeOnly, request)
   if (request.host === undefined) return go(backendOnly, request)
+  // While the backend is asked.
+  if (request.signal?.aborted !== true) request.host.reach?.()
   const { seenAs } = handleOf(request.volume).expander.capabilities
   return seenAs === 'mount' ? go(mounted, request) : go(wholeStack, request)
 }

@@ -182,6 +182,8 @@ async function settle(payload: GrowthPayload, stack: StackObservation, services:
     },
     judge: (result) => (result !== undefined && result.size >= growth.after ? 'done' : 'waiting'),
     describe: (result) => (result === undefined ? 'nothing that could be measured' : formatSize(result.size)),
+    // Most devices follow within tenths of a second, and a look costs little.
+    schedule: { first: 50, factor: 1.3 },
     deadline: services.clock.now() + services.timeouts.device,
     ...services,
   }).then((result) => {

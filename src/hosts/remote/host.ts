@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Readable, Writable } from 'node:stream'
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
+import { onAbort } from '../../abort.ts'
 import { abortedError, VolumeExpansionError } from '../../errors.ts'
 import { checkItem, type Progress, untilAborted } from '../batch.ts'
 import { searchPath } from '../command.ts'
@@ -11,7 +12,8 @@ import { partitionAttributes } from '../sysfs.ts'
 import { Facts } from './facts.ts'
 import { type Frame, FrameReader } from './frames.ts'
 import { itemOf, probeParameters, resultsOf, sysfsAttributes } from './items.ts'
-import { type Elevation, encodeRequest, type Item } from './request.ts'
+import { type Elevation, encodeOpening, encodeRequest, type Interpreter, type Item } from './request.ts'
+import { type Session, Sessions } from './sessions.ts'
 import { remoteSource } from './source.ts'
 
 /** How the boot command ended. */
@@ -31,10 +33,18 @@ export interface RemoteChannel {
   readonly ended: Promise<Ending>
   /** Gives up: the other side sees the end of its input. Idempotent. */
   close(): void
+  /** Whether the connection is known to be gone, also where that has not ended the channel yet. */
+  isLost?(): boolean
+  /** It is kept for later, and nobody waits for anything. */
+  rest?(): void
+  /** It is used again. */
+  wake?(): void
 }
 
 /** The way to a machine: starts the boot command of `request.ts` there, as often as it is asked to. */
 export interface RemoteTransport {
+  /** How many channels there may be at a time; they are kept for further batches then. Left out: each serves one batch, and their number is the transport's affair. */
+  readonly keeps?: number
   /** @throws {VolumeExpansionError} when the machine cannot be reached; nothing was begun */
   open(signal: AbortSignal | undefined): Promise<RemoteChannel>
   close(): Promise<void>
@@ -44,28 +54,38 @@ export interface RemoteHostOptions {
   readonly id: string
   readonly transport: RemoteTransport
   readonly elevation: Elevation
-  /** Asked anew for each call; only with elevation `sudo-with-password`. */
+  /** Asked anew for each session; only with elevation `sudo-with-password`. */
   readonly password?: (() => string | Promise<string>) | undefined
   readonly sudoCommands: boolean
   readonly runtimeDirectories: readonly string[]
   /** Why a boot command that ended by itself has not said a word of the script's, where its way to the machine knows. Left out: a login shell is behind it. */
   readonly explain?: (id: string, words: string, ending: Ending) => VolumeExpansionError | undefined
+  /** What runs the script. Left out: perl where the machine has it, which looks without starting a process; otherwise its shell. */
+  readonly interpreter?: Interpreter | undefined
 }
 
-/** A host behind a transport that carries bytes both ways: each batch is one run of a script there. */
-export function remoteHost(options: RemoteHostOptions): Host {
+/** What is known of the other machine as long as the host lives. */
+interface Remote extends RemoteHostOptions {
+  readonly sessions: Sessions
+  /** What has run the script before. */
+  known: Interpreter | undefined
+}
+
+/** A host behind a transport that carries bytes both ways: a script there does one batch after the other. */
+export function remoteHost(given: RemoteHostOptions): Host {
+  // What goes through sudo one by one are programs of their own.
+  const interpreter = given.sudoCommands ? 'shell' : given.interpreter
+  const options: Remote = { ...given, interpreter, sessions: new Sessions(given.transport), known: interpreter }
   const batch = async <const Items extends readonly BatchItem[]>(
     items: Items,
-    given: BatchOptions = {},
+    { signal }: BatchOptions = {},
   ): Promise<BatchResults<Items>> => {
     for (const item of items) checkItem(item)
     const progress: Progress = { begun: false }
     const stop = new AbortController()
-    const work = (): Promise<unknown[]> => {
-      given.signal?.addEventListener('abort', () => stop.abort(given.signal?.reason), { once: true })
-      return carryOut(items, options, stop.signal, progress)
-    }
-    const results = await untilAborted(given.signal, progress, work)
+    const forget = onAbort(signal, () => stop.abort(signal?.reason))
+    const work = (): Promise<unknown[]> => carryOut(items, options, stop.signal, progress)
+    const results = await untilAborted(signal, progress, work).finally(forget)
     // One result per item, in order and of the item's own kind: what the mapped type says and the compiler cannot follow.
     return results as unknown as BatchResults<Items>
   }
@@ -76,13 +96,26 @@ export function remoteHost(options: RemoteHostOptions): Host {
       return result
     },
     batch,
-    close: () => options.transport.close(),
+    ...(given.transport.keeps === undefined ? {} : { reach: () => reach(options) }),
+    async close() {
+      options.sessions.close()
+      await options.transport.close()
+    },
   }
+}
+
+/** A session of its own may ask for a password, which is not done before it is needed. */
+function reach(options: Remote): void {
+  if (options.elevation === 'sudo-with-password') return
+  options.sessions.prepare(async (session) => {
+    const opening = session.answered ? new Uint8Array() : await openingFor([], options)
+    await answerOf(session, [], false, opening, false, options, new AbortController().signal)
+  })
 }
 
 async function carryOut(
   items: readonly BatchItem[],
-  options: RemoteHostOptions,
+  options: Remote,
   signal: AbortSignal,
   progress: Progress,
 ): Promise<unknown[]> {
@@ -92,10 +125,11 @@ async function carryOut(
     const frames = await converse(part.map(itemOf), failed, options, signal, progress)
     const groups = groupsOf(frames)
     if (groups.length !== part.length) throw miscounted(options.id, part)
+    const facts = factsOf(part, groups)
     for (const [index, item] of part.entries()) {
       const own = groups[index] ?? []
       const isStorage = 'read' in item && item.read === 'storage'
-      const result = isStorage ? await storageOf(item, own, options, signal) : resultsOf(item, own)
+      const result = isStorage ? await storageOf(item, facts, options, signal) : resultsOf(item, own)
       if (('expect' in item || 'exec' in item) && !(result as { readonly ok: boolean }).ok) failed = true
       results.push(result)
     }
@@ -120,14 +154,20 @@ function partsOf(items: readonly BatchItem[]): readonly (readonly BatchItem[])[]
 // Each look can lead to others: from the bytes of a device to those that they point to, from a process to its mounts, from these to their sizes.
 const mostLooks = 24
 
+/** What all storage reads of a part have shown: nothing is changed between them, and a script tells each fact once. */
+function factsOf(part: readonly BatchItem[], groups: readonly (readonly Frame[])[]): Facts {
+  const facts = new Facts()
+  for (const [index, item] of part.entries())
+    if ('read' in item && item.read === 'storage') facts.learn(groups[index] ?? [])
+  return facts
+}
+
 async function storageOf(
   item: StorageRead,
-  frames: readonly Frame[],
-  options: RemoteHostOptions,
+  facts: Facts,
+  options: Remote,
   signal: AbortSignal,
 ): Promise<ReadResult<unknown>> {
-  const facts = new Facts()
-  facts.learn(frames)
   const source = remoteSource(facts, options.sudoCommands)
   for (let looks = 1; ; looks += 1) {
     facts.forgetWanted()
@@ -163,7 +203,7 @@ function groupsOf(frames: readonly Frame[]): readonly (readonly Frame[])[] {
 async function converse(
   items: readonly Item[],
   failed: boolean,
-  options: RemoteHostOptions,
+  options: Remote,
   signal: AbortSignal,
   progress: Progress,
 ): Promise<readonly Frame[]> {
@@ -180,58 +220,103 @@ async function roundTrip(
   items: readonly Item[],
   failed: boolean,
   mayChange: boolean,
-  options: RemoteHostOptions,
+  options: Remote,
   signal: AbortSignal,
   progress: Progress,
 ): Promise<readonly Frame[]> {
   if (items.length === 0) return []
-  const { elevation, sudoCommands, runtimeDirectories } = options
+  const session = await (mayChange ? trustedSession(options, signal) : options.sessions.take(signal))
+  let isDone = false
+  try {
+    const opening = session.answered ? new Uint8Array() : await openingFor(items, options)
+    if (signal.aborted) throw abortedError(signal, 'host', progress.begun ? 'unknown' : 'unchanged')
+    // From here on nobody knows how far the other side has come.
+    if (mayChange) progress.begun = true
+    const frames = await answerOf(session, items, failed, opening, mayChange, options, signal)
+    // A shell that has watched its input for a command listens no more.
+    isDone = !signal.aborted && !(mayChange && options.known === 'shell')
+    return frames
+  } finally {
+    options.sessions.giveBack(session, isDone)
+  }
+}
+
+/** Milliseconds for which a connection that has answered is taken to be there. */
+const freshFor = 1000
+
+/** A session to which a change can be given: a firewall may have forgotten a connection that has rested, and then nobody could say what became of the change. */
+async function trustedSession(options: Remote, signal: AbortSignal): Promise<Session> {
+  for (;;) {
+    const session = await options.sessions.take(signal)
+    if (!session.answered || session.rested < freshFor) return session
+    try {
+      await answerOf(session, [], false, new Uint8Array(), false, options, signal)
+      return session
+    } catch (error) {
+      options.sessions.giveBack(session, false)
+      if (signal.aborted || !(error instanceof VolumeExpansionError)) throw error
+    }
+  }
+}
+
+/** What makes the boot command the script. */
+async function openingFor(items: readonly Item[], options: Remote): Promise<Uint8Array> {
+  const { elevation, known, transport } = options
   const password = elevation === 'sudo-with-password' ? await passwordOf(options) : undefined
+  // A session that is kept will be asked for other things as well.
+  return encodeOpening({ elevation, password, interpreter: known, ...(transport.keeps === undefined ? { items } : {}) })
+}
+
+async function answerOf(
+  { channel, ended }: Session,
+  items: readonly Item[],
+  failed: boolean,
+  opening: Uint8Array,
+  mayChange: boolean,
+  options: Remote,
+  signal: AbortSignal,
+): Promise<readonly Frame[]> {
   const boundary = randomBytes(16).toString('hex')
+  const { sudoCommands, runtimeDirectories, transport } = options
   const request = encodeRequest(items, {
-    ...{ boundary, elevation, password, sudoCommands, runtimeDirectories, searchPath, failed },
+    ...{ boundary, sudoCommands, runtimeDirectories, searchPath, failed, keep: transport.keeps !== undefined },
     ...{ attributes: sysfsAttributes, slices: partitionAttributes, ranges: probeParameters },
   })
-  const channel = await options.transport.open(signal)
-  if (signal.aborted) {
-    channel.close()
-    throw abortedError(signal, 'host', progress.begun ? 'unknown' : 'unchanged')
-  }
-  // From here on nobody knows how far the other side has come.
-  if (mayChange) progress.begun = true
   let [started, begun] = [false, false]
   const reader = new FrameReader(boundary, ([mark]) => {
     started = true
     begun ||= mark === 'b'
+    if (mark === 'perl' || mark === 'shell') options.known = mark
   })
   const said = new LastWords()
+  const listen = (chunk: Uint8Array): void => said.push(chunk)
   const give = (): void => channel.close()
   signal.addEventListener('abort', give, { once: true })
+  let read: (chunk: Uint8Array) => void = () => undefined
   try {
     const answered = new Promise<void>((resolve) => {
-      channel.stdout.on('data', (chunk: Uint8Array) => {
+      read = (chunk) => {
         reader.push(chunk)
         if (reader.ended) resolve()
-      })
-      channel.stderr.on('data', (chunk: Uint8Array) => said.push(chunk))
+      }
+      channel.stdout.on('data', read)
+      channel.stderr.on('data', listen)
     })
-    const ended = channel.ended
-    ended.catch(() => undefined)
-    // The other side may end without reading; how it ended tells why.
-    channel.stdin.on('error', () => undefined)
-    channel.stdin.write(request)
+    channel.stdin.write(Buffer.concat([opening, request]))
     const outcome = mayChange ? 'unknown' : 'unchanged'
     const ending = await Promise.race([answered, ended]).catch((cause: unknown) => {
       if (cause instanceof VolumeExpansionError && !started) throw cause
       throw new ConnectionLost(options.id, outcome, cause)
     })
     if (reader.ended) return await unpacked(reader.frames, boundary)
+    // What is known may be no longer true: perl can have been removed.
+    if (!started) options.known = options.interpreter
     throw unanswered(options, reader.finish(), said.text(), ending ?? {}, begun)
   } finally {
     signal.removeEventListener('abort', give)
-    // The end of the input ends what may still run there; the channel then closes by itself.
-    channel.stdin.end()
-    channel.stdout.resume()
+    channel.stdout.off('data', read)
+    channel.stderr.off('data', listen)
+    channel.stderr.resume()
   }
 }
 

@@ -21,7 +21,15 @@ export function valueAt(frames: readonly Frame[], index: number): Value {
   if (body?.fields[0] !== 'v' || end?.fields[0] !== 's')
     return { ok: false, body: new Uint8Array(), words: 'no answer' }
   const code = end.fields[1]
-  return { ok: code === '0', body: body.body, words: textOf(end.body), missing: code === '127' }
+  return { ok: code === '0', body: whole(body), words: textOf(end.body), missing: code === '127' }
+}
+
+/** With the zeros put back that were only counted: those before, and how many bytes there are in all. */
+function whole({ fields: [, before, length], body }: Frame): Uint8Array {
+  if (before === undefined || length === undefined) return body
+  const bytes = Buffer.alloc(Number(length))
+  bytes.set(body, Number(before))
+  return bytes
 }
 
 export function textOf(body: Uint8Array): string {

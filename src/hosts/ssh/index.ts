@@ -10,8 +10,11 @@ export type { Ask, KnownHostsOptions, SshConnectionOptions, SshHostOptions, SshP
 
 /**
  * A machine behind an SSH server. A batch costs one round trip; a growth goes on when the connection is lost. The connection is made at the first call, shared by all
- * runs with this object, and made anew after it was lost. Nothing is installed there: it takes a POSIX shell, the usual small programs (coreutils or
- * busybox), `setsid` and `flock` of util-linux for growth, and the growth tools.
+ * runs with this object, and made anew after it was lost. Sessions are kept for further batches as long as the connection is, which is until it was unused for
+ * `idleTimeout`.
+ *
+ * Nothing is installed there: it takes a POSIX shell, the growth tools, and either perl (5.10 or later, with its core modules), by which a look starts no process, or the
+ * usual small programs (coreutils or busybox), and `setsid` and `flock` of util-linux for growth.
  *
  * The server's key has to be known. Secrets are asked for when they are needed, and are in no argument, event, error or log.
  *

@@ -49,12 +49,12 @@ export interface SshConnectionOptions {
   readonly connectTimeout?: number
   /** Milliseconds between the questions whether the server is still there, while something runs; three without an answer end the connection. Left out: 15 000. */
   readonly keepAlive?: number
-  /** Milliseconds after which an unused connection is closed. It does not keep the process alive before. Left out: 60 000. */
+  /** Milliseconds after which an unused connection is closed, with the sessions on it. It does not keep the process alive before. Left out: 60 000. */
   readonly idleTimeout?: number
 }
 
 export interface SshHostOptions extends SshConnectionOptions {
-  /** Left out: commands run as the user who logs in. True: `sudo -n`, which asks for no password. */
+  /** Left out: commands run as the user who logs in. True: `sudo -n`, which asks for no password. A password is asked for with each session that is begun. */
   readonly sudo?: boolean | { readonly password: Ask<string> }
   /**
    * `script`: with sudo, a shell runs as root. `commands`: sudo is put before single commands, for sudoers that allow nothing but these; what needs no right is

@@ -9,26 +9,37 @@ import type { Endpoint } from './options.ts'
 // OpenSSH allows 10 sessions on a connection (MaxSessions); others may use some of them.
 const mostSessions = 8
 
-/** Runs the boot command over one SSH connection, several at a time. */
+/** Runs the boot command over one SSH connection, several at a time. A session that rests does not hold the connection. */
 export function sshTransport(endpoint: Endpoint): RemoteTransport {
   const connection = new SshConnection(endpoint)
   const slots = new Slots(mostSessions)
   return {
+    keeps: mostSessions,
     async open(signal) {
       await slots.enter()
       connection.hold()
-      let left = false
+      let [left, rests] = [false, false]
       const done = (): void => {
         if (left) return
         left = true
-        connection.release()
+        if (!rests) connection.release()
         slots.leave()
+      }
+      const rest = (): void => {
+        if (left || rests) return
+        rests = true
+        connection.release()
+      }
+      const wake = (): void => {
+        if (left || !rests) return
+        rests = false
+        connection.hold()
       }
       try {
         signal?.throwIfAborted()
-        const { live, channel } = await session(connection)
-        channel.on('close', done)
-        return remoteChannel(live, channel)
+        const channel = await session(connection)
+        channel.ended.then(done, done)
+        return { ...channel, rest, wake }
       } catch (error) {
         done()
         throw error
@@ -39,11 +50,11 @@ export function sshTransport(endpoint: Endpoint): RemoteTransport {
 }
 
 /** A session, on a new connection when the old one turns out to be gone: nothing was sent by then. */
-async function session(connection: SshConnection): Promise<{ readonly live: Live; readonly channel: SshChannel }> {
+async function session(connection: SshConnection): Promise<RemoteChannel> {
   for (let tries = 1; ; tries += 1) {
     const live = await connection.live()
     try {
-      return { live, channel: await start(live, connection.endpoint) }
+      return await start(live, connection.endpoint)
     } catch (error) {
       const failure = error instanceof Error ? error : silentError()
       if (live.lost === undefined || tries > 1) throw connectionError(connection.endpoint, failure)
@@ -51,7 +62,7 @@ async function session(connection: SshConnection): Promise<{ readonly live: Live
   }
 }
 
-function start(live: Live, { connectTimeout }: Endpoint): Promise<SshChannel> {
+function start(live: Live, { connectTimeout }: Endpoint): Promise<RemoteChannel> {
   return new Promise((resolve, reject) => {
     const late = (): void => {
       live.lost ??= silentError()
@@ -61,7 +72,8 @@ function start(live: Live, { connectTimeout }: Endpoint): Promise<SshChannel> {
     const timer = setTimeout(late, connectTimeout)
     const settle = (error: Error | undefined, channel: SshChannel): void => {
       clearTimeout(timer)
-      if (error === undefined || error === null) resolve(channel)
+      // How it ended may be in the very packet that says that it began: it is listened for at once.
+      if (error === undefined || error === null) resolve(remoteChannel(live, channel))
       else reject(error)
     }
     try {
@@ -87,11 +99,13 @@ function remoteChannel(live: Live, channel: SshChannel): RemoteChannel {
       else reject(live.lost ?? new Error('the session ended without an exit status'))
     })
   })
+  ended.catch(() => undefined)
   return {
     stdin: channel,
     stdout: channel,
     stderr: channel.stderr,
     ended,
+    isLost: () => live.lost !== undefined,
     close: () => {
       channel.end()
       channel.close()

@@ -1,4 +1,5 @@
-import { mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdtemp, open, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
@@ -7,19 +8,23 @@ import { hostCases } from '../../../src/conformance/hosts.ts'
 import { VolumeExpansionError } from '../../../src/errors.ts'
 import type { ProbedRange } from '../../../src/hosts/host.ts'
 import { localHost } from '../../../src/hosts/local/index.ts'
-import { type RemoteTransport, remoteHost } from '../../../src/hosts/remote/host.ts'
+import { type RemoteChannel, type RemoteTransport, remoteHost } from '../../../src/hosts/remote/host.ts'
 import { superblockOf } from '../../filesystems/xfs/superblock-bytes.ts'
-import { shellOptions, shells, shellTransport } from './shells.ts'
+import { shellOptions, shellTransport, ways } from './shells.ts'
 
 async function scratch(): Promise<string> {
   return mkdtemp(join(tmpdir(), 'remote-host-'))
 }
 
-describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('a host behind %s', (_, shell) => {
+describe.each(ways)('a host behind $name', ({ shell, interpreter, keeps }) => {
   const setup = async () => {
     const directory = await scratch()
-    const dispose = () => rm(directory, { recursive: true, force: true })
-    return { host: remoteHost(shellOptions(shellTransport(shell))), directory, dispose }
+    const host = remoteHost(shellOptions(shellTransport(shell, keeps), interpreter))
+    const dispose = async () => {
+      await host.close?.()
+      await rm(directory, { recursive: true, force: true })
+    }
+    return { host, directory, dispose }
   }
   for (const { name, run } of hostCases(setup)) test.concurrent(name, { timeout: 60_000 }, run)
 })
@@ -59,12 +64,179 @@ describe('round trips', () => {
   })
 })
 
+describe('the interpreter', () => {
+  const programs = [
+    'head',
+    'dd',
+    'od',
+    'tr',
+    'stat',
+    'readlink',
+    'cat',
+    'tail',
+    'rm',
+    'sleep',
+    'flock',
+    'setsid',
+    'gzip',
+  ]
+
+  /** A directory with the programs that the shell needs, and with `perl` as given. */
+  async function placesWith(perl: string | undefined): Promise<string> {
+    const directory = await scratch()
+    for (const name of programs) {
+      const found = ['/usr/bin', '/bin'].map((folder) => join(folder, name)).find((path) => existsSync(path))
+      if (found !== undefined) await symlink(found, join(directory, name))
+    }
+    if (perl !== undefined) await writeFile(join(directory, 'perl'), perl, { mode: 0o755 })
+    return directory
+  }
+
+  test.each([
+    ['is not there', undefined],
+    ['lacks its modules', '#!/bin/sh\nexec /usr/bin/perl -e \'@INC = (); my $code = shift; eval $code\' "$2" "$3"\n'],
+    ['is too old', '#!/bin/sh\nexec /bin/sh -c "$3"\n'],
+  ])('is the shell where perl %s', async (_, perl) => {
+    const path = await placesWith(perl)
+    const transport = shellTransport(undefined, 8, path)
+    const host = remoteHost(shellOptions(transport, 'any'))
+    const results = await host.batch([
+      { read: 'storage', at: { path: '/proc' } },
+      { exec: ['true'], detached: true },
+    ])
+    expect(results.map(({ ok }) => ok)).toEqual([true, true])
+    // Its session has ended with the command, as only those of the shell do.
+    expect((await host.exec(['true'])).ok).toBe(true)
+    expect(transport.opened).toBeGreaterThan(1)
+    await host.close?.()
+    await rm(path, { recursive: true })
+  })
+
+  test('may have gone since: told once, and found out by the next call', async () => {
+    const path = await placesWith('#!/bin/sh\nexec /usr/bin/perl "$@"\n')
+    const host = remoteHost(shellOptions(shellTransport(undefined, undefined, path), 'any'))
+    const read = { read: 'stat', path: '/' } as const
+    expect((await host.batch([read]))[0].ok).toBe(true)
+    await rm(join(path, 'perl'))
+    await expect(host.batch([read])).rejects.toMatchObject({ layer: 'host', outcome: 'unchanged' })
+    expect((await host.batch([read]))[0].ok).toBe(true)
+    await rm(path, { recursive: true })
+  })
+})
+
+describe('sessions that are kept', () => {
+  test('serve one batch after the other, and several at a time are as many', async () => {
+    const transport = shellTransport(undefined, 8)
+    const host = remoteHost(shellOptions(transport, 'perl'))
+    const read = { read: 'stat', path: '/' } as const
+    for (let turn = 0; turn < 3; turn += 1) expect((await host.batch([read]))[0].ok).toBe(true)
+    expect((await host.exec(['true'])).ok).toBe(true)
+    expect((await host.exec(['true'])).ok).toBe(true)
+    expect(transport.opened).toBe(1)
+    await Promise.all([host.batch([read]), host.batch([read]), host.batch([read])])
+    expect(transport.opened).toBe(3)
+    await host.close?.()
+  })
+
+  test('can be begun before they are needed, and fail then for those who need them', async () => {
+    const transport = shellTransport(undefined, 8)
+    const host = remoteHost(shellOptions(transport, 'any'))
+    host.reach?.()
+    host.reach?.()
+    expect((await host.batch([{ read: 'stat', path: '/' }]))[0].ok).toBe(true)
+    host.reach?.()
+    expect((await host.exec(['true'])).ok).toBe(true)
+    expect(transport.opened).toBe(1)
+    await host.close?.()
+    let opened = 0
+    const nowhere: RemoteTransport = {
+      ...transport,
+      open: async () => {
+        opened += 1
+        throw new VolumeExpansionError('host-unreachable', 'Nobody answers.', { layer: 'host', outcome: 'unchanged' })
+      },
+    }
+    const silent = remoteHost(shellOptions(nowhere, 'any'))
+    silent.reach?.()
+    await expect(silent.exec(['true'])).rejects.toMatchObject({ code: 'host-unreachable', outcome: 'unchanged' })
+    expect(opened).toBe(1)
+    await expect(silent.exec(['true'])).rejects.toMatchObject({ code: 'host-unreachable' })
+    expect(opened).toBe(2)
+  })
+
+  test('of a shell end with a command, which has watched their input', async () => {
+    const transport = shellTransport(undefined, 8)
+    const host = remoteHost(shellOptions(transport, 'shell'))
+    await host.batch([{ read: 'stat', path: '/' }])
+    await host.batch([{ read: 'stat', path: '/' }])
+    expect((await host.exec(['true'])).ok).toBe(true)
+    expect(transport.opened).toBe(1)
+    expect((await host.exec(['true'])).ok).toBe(true)
+    expect(transport.opened).toBe(2)
+    await host.close?.()
+  })
+
+  test('are no more than there may be, and one that hangs holds up no other', async () => {
+    const directory = await scratch()
+    const pipe = join(directory, 'pipe')
+    const transport = shellTransport(undefined, 2)
+    const host = remoteHost(shellOptions(transport, 'perl'))
+    await host.exec(['mkfifo', pipe])
+    // Reading it waits for a writer, as reading a disk that does not answer does.
+    const hanging = host.batch([{ read: 'range', path: pipe, offset: 0n, length: 1 }])
+    const others = Array.from({ length: 5 }, () => host.batch([{ read: 'stat', path: '/' }]))
+    for (const [result] of await Promise.all(others)) expect(result.ok).toBe(true)
+    expect(transport.opened).toBe(2)
+    await (await open(pipe, 'w')).close()
+    expect((await hanging)[0].ok).toBe(false)
+    await host.close?.()
+    await rm(directory, { recursive: true })
+  })
+
+  test('that have rested are asked whether they are there before a change is given to them', async () => {
+    const transport = shellTransport(undefined, 8)
+    const broken = new Set<RemoteChannel>()
+    const forgetful: RemoteTransport = {
+      ...transport,
+      async open(signal) {
+        const channel = await transport.open(signal)
+        let lose: (error: Error) => void = () => undefined
+        const lost = new Promise<never>((_, reject) => {
+          lose = reject
+        })
+        const stdin = new PassThrough()
+        const own = { ...channel, stdin, ended: Promise.race([channel.ended, lost]) }
+        stdin.on('data', (chunk: Uint8Array) => {
+          if (broken.has(own)) lose(new Error('reset'))
+          else channel.stdin.write(chunk)
+        })
+        stdin.on('end', () => channel.stdin.end())
+        latest = own
+        return own
+      },
+    }
+    let latest: RemoteChannel | undefined
+    const host = remoteHost(shellOptions(forgetful, 'perl'))
+    await host.exec(['true'])
+    await new Promise((resolve) => setTimeout(resolve, 1100))
+    expect((await host.exec(['true'])).ok).toBe(true)
+    expect(transport.opened).toBe(1)
+    if (latest !== undefined) broken.add(latest)
+    await new Promise((resolve) => setTimeout(resolve, 1100))
+    expect((await host.exec(['true'])).ok).toBe(true)
+    expect(transport.opened).toBe(2)
+    await host.close?.()
+    await transport.close()
+  })
+})
+
 describe('the same snapshot as on the machine itself', () => {
-  test('of a path, an image, and nothing', async () => {
+  test.each(['perl', 'shell'] as const)('of a path, an image, and nothing: by %s', async (interpreter) => {
     const directory = await scratch()
     const image = join(directory, "an image $(x) 'y'\nz")
     await writeFile(image, 'y'.repeat(700_000))
-    const [local, remote] = [localHost(), remoteHost(shellOptions(shellTransport()))]
+    const transport = shellTransport()
+    const [local, remote] = [localHost(), remoteHost(shellOptions(transport, interpreter))]
     const none = { 'device/pool': 'volumes', 'device/image_id': 'none' }
     const hints = [
       { serial: 'none' },
@@ -82,7 +254,7 @@ describe('the same snapshot as on the machine itself', () => {
   })
 })
 
-describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('XFS behind %s', (_, shell) => {
+describe.each(ways)('XFS behind $name', ({ shell, interpreter, keeps }) => {
   test('shows its backup superblocks as they are on the disk, in the same round trip', async () => {
     const directory = await scratch()
     const image = join(directory, 'image')
@@ -92,10 +264,12 @@ describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('XFS beh
     await file.truncate(80 * 2 ** 20)
     await file.sync()
     await file.close()
-    const transport = shellTransport(shell)
+    const transport = shellTransport(shell, keeps)
     const item = { read: 'storage', at: { image } } as const
     const [own] = await localHost().batch([item])
-    const [other] = await remoteHost(shellOptions(transport)).batch([item])
+    const host = remoteHost(shellOptions(transport, interpreter))
+    const [other] = await host.batch([item])
+    await host.close?.()
     expect(transport.opened).toBe(1)
     const backupsOf = (result: typeof own): readonly ProbedRange[] => {
       const probe = result.ok ? result.value.devices[0]?.probe : undefined

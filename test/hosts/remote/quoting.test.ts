@@ -103,6 +103,16 @@ describe.each(shells.map((shell) => [shell.join(' '), shell] as const))('%s', (_
   }, 60_000)
 })
 
+test('perl runs a command with the arguments that it was given', async () => {
+  const host = remoteHost(shellOptions(shellTransport(undefined, 1), 'perl'))
+  const property = fc.asyncProperty(argv, async (words) => {
+    const { stdout } = await host.exec(['printf', '%s\\0', ...words])
+    expect(stdout.split('\0').slice(0, -1)).toEqual(words)
+  })
+  await fc.assert(property, { numRuns: 100 })
+  await host.close?.()
+}, 60_000)
+
 test('a word without anything special stays as it is, and NUL is refused', () => {
   expect(['/dev/sda1', 'a=b', '--size', '12GiB'].map(quote)).toEqual(['/dev/sda1', 'a=b', '--size', '12GiB'])
   expect(() => quote('a\0b')).toThrow(TypeError)

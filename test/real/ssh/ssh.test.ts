@@ -272,7 +272,8 @@ describe('growth', () => {
     // On a busy machine the growth takes long enough for a look at its progress.
     expect(batches.filter((items) => items.length > 1)).toHaveLength(2)
     expect(batches.length).toBeLessThanOrEqual(3)
-    if (batches.length === 2) expect(sessions()).toBe(2)
+    // What looked is asked to grow as well; a look at the progress is a session of its own.
+    if (batches.length === 2) expect(sessions()).toBe(1)
     expect(JSON.stringify(report)).not.toContain('PRIVATE KEY')
   })
 
@@ -377,11 +378,15 @@ describe('the connection', () => {
     const host = hostOf(server, { port: link.port, knownHosts: { accept: 'new', files: [] } })
     await host.exec(['true'])
     link.cut()
+    expect((await host.batch([{ read: 'stat', path: '/' }]))[0].ok).toBe(true)
+    link.cut()
+    // A change that is sent at this very moment is lost with it, and nobody knows.
+    await new Promise((resolve) => setTimeout(resolve, 500))
     expect((await host.exec(['true'])).ok).toBe(true)
     await host.close?.()
     await host.close?.()
     expect((await host.exec(['true'])).ok).toBe(true)
-    expect(link.connections).toBe(3)
+    expect(link.connections).toBe(4)
   })
 
   test('that falls silent is given up', async () => {

@@ -5,32 +5,9 @@ umask 077
 unset PWD OLDPWD SHLVL _
 N='
 '
-set --
-complete=
-while IFS= read -r line <&3; do
-  case $line in
-    '#run') complete=1; break ;;
-    -*) set -- "$@" "\${line#-}" ;;
-    *\\\\*) line=$(printf '%bx' "\${line#.}"); set -- "$@" "\${line%x}" ;;
-    *) set -- "$@" "\${line#.}" ;;
-  esac
-done
-[ "$complete" ] || exit 1
-B=$1 S=$2 runtime=$3 places=$4 needed=$5
-shift 5
-
 mark() {
   printf '\\n%s %s\\n' "$B" "$*" >&4
 }
-
-absent=
-for name in $needed; do
-  command -v "$name" >/dev/null 2>&1 || absent="$absent $name"
-done
-if [ "$absent" ]; then
-  mark absent$absent
-  exit 1
-fi
 
 # The output of a command, and then how it ended, in its own words.
 value() {

@@ -1,6 +1,30 @@
-/** Does the items in their order. POSIX shell, as dash, bash and busybox have it. */
-export const mainScript: string = `failed=$1 attributes=$2 slices=$3 ranges=$4
-shift 4
+/** Does the items of one batch after the other, until the input ends. POSIX shell, as dash, bash and busybox have it. */
+export const mainScript: string = `while :; do
+set --
+complete=
+while IFS= read -r line <&3; do
+  case $line in
+    '#run') complete=1; break ;;
+    -*) set -- "$@" "\${line#-}" ;;
+    *\\\\*) line=$(printf '%bx' "\${line#.}"); set -- "$@" "\${line%x}" ;;
+    *) set -- "$@" "\${line#.}" ;;
+  esac
+done
+[ "$complete" ] || exit 1
+B=$1 S=$2 runtime=$3 places=$4 needed=$5 keep=$6 failed=$7
+shift 7
+attributes=$1 slices=$2 ranges=$3
+shift 3
+
+mark shell
+absent=
+for name in $needed; do
+  command -v "$name" >/dev/null 2>&1 || absent="$absent $name"
+done
+if [ "$absent" ]; then
+  mark absent$absent
+  exit 1
+fi
 watcher='' memory='' opened=0
 while [ $# -gt 0 ]; do
   mark i
@@ -59,6 +83,8 @@ while [ $# -gt 0 ]; do
   esac
 done
 mark end
-[ "$watcher" ] && kill "$watcher"
-exit 0
+# What would be sent next is not for those who have looked whether the input ends.
+[ "$watcher" ] && { kill "$watcher"; exit 0; }
+[ "$keep" ] || exit 0
+done
 `
