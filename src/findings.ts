@@ -42,6 +42,8 @@ export const findingCodes = {
   'ambiguous-content': 'The device carries the marks of more than one kind of content.',
   'read-only': 'The device, the mount or the filesystem is read-only.',
   'filesystem-damaged': 'The filesystem has recorded errors, or its superblock does not fit its checksum.',
+  'backup-superblocks-behind':
+    'Backup superblocks of XFS are of before its last growth, which a power cut ended: data and mounts are unharmed, a repair would be misled.',
   'filesystem-larger-than-device': 'The filesystem is larger than its device: the device was truncated.',
   'unsupported-feature': 'The filesystem or a layer below it has a feature with which this growth is not possible.',
   'duplicate-uuid':

@@ -32,8 +32,8 @@ export interface PowerResult {
   readonly sizes: Readonly<Record<'old' | 'between' | 'new', number>>
   /** States after the end of the run that had reported the growth, in which the filesystem had its old size all the same. */
   readonly oldAfterReport: number
-  /** States within the growth of XFS whose backup superblocks were those of before or of a growth under way, until xfs_repair wrote them. */
-  readonly backupsBehind: number
+  /** States of XFS whose backup superblocks were behind: the library told so and its remedy wrote them, or its growth did. */
+  readonly backupsBehind: Readonly<Record<Exclude<Examined['backups'], undefined>, number>>
   readonly failures: readonly string[]
   readonly seconds: number
 }
@@ -54,7 +54,8 @@ export async function powerCuts(options: PowerOptions): Promise<PowerResult> {
   const states = { flush: 0, prefix: 0, reordered: 0 }
   const sizes = { old: 0, between: 0, new: 0 }
   const failures: string[] = []
-  let [recordings, entries, oldAfterReport, backupsBehind, total] = [0, 0, 0, 0, 0]
+  const backupsBehind = { told: 0, overgrown: 0 }
+  let [recordings, entries, oldAfterReport, total] = [0, 0, 0, 0]
   while (total < options.states) {
     const recording = await record(options, subject.from + 16n * MiB * BigInt(4 + Math.floor(random() * 20)))
     recordings += 1
@@ -64,7 +65,7 @@ export async function powerCuts(options: PowerOptions): Promise<PowerResult> {
     const replay = new Replay(recording, options.directory)
     for (const [index, state] of all.entries()) {
       const { size, problems, backups } = await replay.examine(state)
-      if (backups) backupsBehind += 1
+      if (backups !== undefined) backupsBehind[backups] += 1
       states[state.kind] += 1
       total += 1
       if (size !== undefined) {
@@ -201,8 +202,13 @@ interface Examined {
   /** Left out when it could not even be mounted. */
   readonly size?: 'old' | 'between' | 'new'
   readonly problems: readonly string[]
-  /** The backup superblocks of XFS were behind. */
-  readonly backups: boolean
+  /** The backup superblocks of XFS were behind, and what wrote them: the remedy that the library told, or its growth. Left out when they were not. */
+  readonly backups?: 'told' | 'overgrown'
+}
+
+/** The kernel writes them after the growth is in its log, which does not cover them. */
+function isBackupsBehind(fault: string | undefined): boolean {
+  return fault !== undefined && /would reset bad sb for ag/.test(fault)
 }
 
 /** Goes through a log, and looks at copies of what is there after each power cut. */
@@ -233,55 +239,57 @@ class Replay {
       return count === undefined ? [] : [Number(count)]
     })
     try {
-      return await this.#boot(copy, records.at(-1) ?? 0, whole < this.#recording.at(marks.grown))
+      return await this.#boot(copy, records.at(-1) ?? 0)
     } finally {
       copy.remove()
     }
   }
 
   /** As a machine comes back: the journal is replayed, somebody looks after everything, and runs the library again. */
-  async #boot(image: Image, records: number, growing: boolean): Promise<Examined> {
+  async #boot(image: Image, records: number): Promise<Examined> {
     const { subject, belongings, from, to } = this.#recording
     const problems: string[] = []
     let size: Examined['size']
     let point: string | undefined
-    let backups = false
+    let backups: Examined['backups']
     try {
       const device = subject.activate(image.attach())
       const filling = subject.filling(to)
-      const look = async (): Promise<bigint> => {
+      const look = async (): Promise<string | undefined> => {
         await unmount(point ?? '')
-        const fault = faultOf(subject, device)
-        if (fault !== undefined && growing && subject.family === 'xfs' && /would reset bad sb for ag/.test(fault)) {
-          // The kernel writes them after the growth is in its log, and nothing but xfs_repair ever does it again.
-          run('xfs_repair', device)
-          backups = true
-          const left = faultOf(subject, device)
-          if (left !== undefined) problems.push(`after a repair ${left}`)
-        } else if (fault !== undefined) {
-          problems.push(fault)
-        }
-        return sizeOnDisk(subject, device)
+        return faultOf(subject, device)
       }
+      const found = (fault: string | undefined): void => void (fault !== undefined && problems.push(fault))
       point = mount(device, this.#directory)
       problems.push(...belongings.missing(point, records))
       // What has its new size, and shows it, is not changed by the next run: it is looked at once, after that.
       if (sizeOnDisk(subject, device) !== filling) {
-        const bytes = await look()
+        const fault = await look()
+        if (isBackupsBehind(fault)) backups = 'overgrown'
+        else found(fault)
+        const bytes = sizeOnDisk(subject, device)
         size = bytes === from ? 'old' : bytes === filling ? 'new' : 'between'
         if (bytes < from || bytes > filling) problems.push(`the filesystem has ${bytes} bytes, neither old nor new`)
         point = mount(device, this.#directory)
       }
-      const { grown, wrong } = await completed({ subject, image }, to)
+      const { grown, wrong, findings } = await completed({ subject, image }, to)
       size ??= 'new'
       if (size === 'new' && grown.includes('filesystem')) problems.push('it was grown once more')
       problems.push(...wrong, ...belongings.missing(point, records))
-      const after = await look()
-      if (backups) {
+      const behind = findings.find(({ code }) => code === 'backup-superblocks-behind')
+      if (behind !== undefined) {
+        backups = 'told'
+        if (!isBackupsBehind(await look())) problems.push('sound backup superblocks are said to be behind')
         point = mount(device, this.#directory)
+        for (const [, percent = ''] of (behind.remedy ?? '').matchAll(/xfs_growfs -m (\d+)/g)) {
+          run('xfs_growfs', '-m', percent, point)
+        }
+        const { findings: left } = await completed({ subject, image }, to)
+        if (left.length > 0) problems.push(`after its remedy the library still says ${left[0]?.message}`)
         problems.push(...belongings.missing(point, records))
-        await unmount(point)
       }
+      found(await look())
+      const after = sizeOnDisk(subject, device)
       if (after !== filling) problems.push(`the filesystem has ${after} bytes in the end and was to have ${filling}`)
     } catch (error) {
       problems.push(
@@ -292,7 +300,7 @@ class Replay {
     }
     await subject.deactivate()
     await image.detach()
-    return { ...(size === undefined ? {} : { size }), problems, backups }
+    return { ...(size === undefined ? {} : { size }), problems, ...(backups === undefined ? {} : { backups }) }
   }
 
   #apply(image: Image, writes: PowerState['kept']): void {

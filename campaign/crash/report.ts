@@ -30,7 +30,7 @@ export function reportOf({ kernel, tools, kills, power, errors }: Results): stri
   if (power.length > 0) {
     lines.push(
       '',
-      '| power cuts | recordings | entries | states | at a flush | prefix of the next writes | any of the next writes | size old / between / new | XFS backup superblocks behind | failures | seed | s |',
+      '| power cuts | recordings | entries | states | at a flush | prefix of the next writes | any of the next writes | size old / between / new | XFS backup superblocks behind: told and mended by the remedy / by the growth | failures | seed | s |',
       '|---|---|---|---|---|---|---|---|---|---|---|---|',
       ...power.map(({ subject, recordings, entries, states, sizes, backupsBehind, failures, seed, seconds }) => {
         const { flush, prefix, reordered } = states
@@ -44,7 +44,7 @@ export function reportOf({ kernel, tools, kills, power, errors }: Results): stri
           prefix,
           reordered,
           size,
-          backupsBehind,
+          `${backupsBehind.told} / ${backupsBehind.overgrown}`,
           failures.length,
           seed,
           seconds,

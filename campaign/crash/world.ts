@@ -1,5 +1,12 @@
 import { file } from '../../providers/file/index.ts'
-import { type ExpandRequest, expand, localHost, type Report, VolumeExpansionError } from '../../src/index.ts'
+import {
+  type ExpandRequest,
+  expand,
+  type Finding,
+  localHost,
+  type Report,
+  VolumeExpansionError,
+} from '../../src/index.ts'
 import { faultOf, type Image, mount, unmount } from './disk.ts'
 import { Belongings } from './records.ts'
 import type { Subject } from './subjects.ts'
@@ -82,13 +89,21 @@ function deviations(report: Report, { subject }: { readonly subject: Subject }, 
   })
 }
 
-/** Runs it to its end as somebody would after a crash. @returns the layers that were grown, and what was not as planned */
-export async function completed(
-  world: Pick<World, 'subject' | 'image'>,
-  to: bigint,
-): Promise<{ readonly grown: readonly string[]; readonly wrong: readonly string[] }> {
+export interface Completion {
+  /** Layers that were grown. */
+  readonly grown: readonly string[]
+  /** What was not as planned. */
+  readonly wrong: readonly string[]
+  /** What the library says of it in the end. */
+  readonly findings: readonly Finding[]
+}
+
+/** Runs it to its end as somebody would after a crash. */
+export async function completed(world: Pick<World, 'subject' | 'image'>, to: bigint): Promise<Completion> {
   const report = await endingOf(requestOn(world.subject, world.image, to))
-  if (report instanceof VolumeExpansionError) return { grown: [], wrong: [`the next run ended with ${told(report)}`] }
+  if (report instanceof VolumeExpansionError) {
+    return { grown: [], wrong: [`the next run ended with ${told(report)}`], findings: [] }
+  }
   const grown = report.actions.map(({ layer }) => layer)
   const again = await endingOf(requestOn(world.subject, world.image, to))
   const repeated =
@@ -97,5 +112,6 @@ export async function completed(
       : again.changed
         ? [`the run after it grew ${again.actions.map(({ layer }) => layer).join(', ')} once more`]
         : []
-  return { grown, wrong: [...deviations(report, world, to), ...repeated] }
+  const findings = again instanceof VolumeExpansionError ? [] : again.findings
+  return { grown, wrong: [...deviations(report, world, to), ...repeated], findings }
 }

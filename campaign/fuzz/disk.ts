@@ -1,6 +1,6 @@
 import type { DeviceSnapshot, MountSnapshot, ProbedRange, StorageSnapshot } from '../../src/hosts/host.ts'
 import { probeRanges, resolveRange } from '../../src/layers/probe.ts'
-import { unreadRanges } from '../../src/layers/signatures.ts'
+import { type FurtherRange, unreadRanges } from '../../src/layers/signatures.ts'
 import { bytes } from '../../src/size.ts'
 import { promise } from './target.ts'
 
@@ -30,13 +30,13 @@ const mostRounds = 300
 /** What a host reads of a disk: the fixed ranges, and what they name, until nothing more is named. */
 function probeOf(disk: Disk): readonly ProbedRange[] {
   const { size } = disk
-  const read = ({ offset, length }: { readonly offset: bigint; readonly length: number }): ProbedRange => {
+  const read = ({ offset, length, direct }: FurtherRange): ProbedRange => {
     promise(
       offset >= 0n && length > 0 && offset + BigInt(length) <= size,
       () => `${length} bytes at ${offset} of ${size} would be read`,
     )
     promise(length <= 8 * 2 ** 20, () => `${length} bytes would be read at once`)
-    return { offset, bytes: readAt(disk, offset, length) }
+    return { offset, bytes: readAt(disk, offset, length), ...(direct && { direct }) }
   }
   const ranges = probeRanges
     .map((range) => resolveRange(range, size))

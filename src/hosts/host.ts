@@ -275,6 +275,8 @@ export interface DeviceSnapshot {
 export interface ProbedRange {
   readonly offset: bigint
   readonly bytes: Uint8Array
+  /** As the disk has it, and not as the kernel remembers it; without any bytes where that could not be read. */
+  readonly direct?: true
 }
 
 export interface MountSnapshot {

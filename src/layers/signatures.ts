@@ -1,5 +1,6 @@
 import { isExt, isJournalDevice, mmpRange, superblockIn } from '../filesystems/ext/superblock.ts'
 import { fieldsOf } from '../filesystems/fields.ts'
+import { backupRanges } from '../filesystems/xfs/backups.ts'
 import type { Finding } from '../findings.ts'
 import type { DeviceSnapshot, ProbedRange } from '../hosts/host.ts'
 import { luksRange } from './luks/header.ts'
@@ -102,16 +103,21 @@ export function partOf(device: DeviceSnapshot): string | undefined {
   return internalVolume(device) ?? memberName(device)
 }
 
+/** A stretch that others name. */
+export interface FurtherRange {
+  readonly offset: bigint
+  readonly length: number
+  /** To be read past the kernel's cache of the device, which a mounted filesystem writes past as well. Failing at that is no failure of the look. */
+  readonly direct?: true
+}
+
 /**
  * What the fixed ranges alone can name: the multiple-mount-protection block of an ext filesystem; what lies right behind a filesystem that is smaller than its device,
- * where a RAID's metadata stays when a member has been made larger; and, where the start shows no filesystem, the descriptors of optical media and JFS at 32 KiB, and
+ * where a RAID's metadata stays when a member has been made larger; the backup superblocks of XFS; and, where the start shows no filesystem, the descriptors of optical media and JFS at 32 KiB, and
  * the parts of a partition table that lie elsewhere. Asked again with what it named, until it names nothing more: each logical partition names only the next one.
  */
-export function furtherRanges(
-  ranges: readonly ProbedRange[],
-  size: bigint,
-): readonly { readonly offset: bigint; readonly length: number }[] {
-  const further: { offset: bigint; length: number }[] = []
+export function furtherRanges(ranges: readonly ProbedRange[], size: bigint): readonly FurtherRange[] {
+  const further: FurtherRange[] = []
   const mmp = mmpRange(ranges)
   if (mmp !== undefined) further.push(mmp)
   const luks = luksRange(ranges)
@@ -119,6 +125,7 @@ export function furtherRanges(
   const end = filesystemEnd(ranges)
   // The last 128 KiB of the device are read anyway.
   if (end !== undefined && end + 131_072n < size) further.push({ offset: end, length: behindLength })
+  further.push(...backupRanges(ranges))
   if (end === undefined) further.push({ offset: 32_768n, length: 2048 }, ...tableRanges(within(ranges), size))
   return further.filter(({ offset, length }) => offset >= 0n && offset + BigInt(length) <= size)
 }
@@ -126,7 +133,14 @@ export function furtherRanges(
 /** Those of {@link furtherRanges} that are not among the ranges yet: what to read next, until there is nothing more. */
 export function unreadRanges(ranges: readonly ProbedRange[], size: bigint): ReturnType<typeof furtherRanges> {
   return furtherRanges(ranges, size).filter(
-    ({ offset, length }) => !ranges.some((range) => range.offset === offset && range.bytes.length === length),
+    ({ offset, length, direct }) =>
+      !ranges.some(
+        (range) =>
+          range.offset === offset &&
+          range.direct === direct &&
+          // What cannot be read past the cache is not asked for again.
+          (direct === true || range.bytes.length === length),
+      ),
   )
 }
 

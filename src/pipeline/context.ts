@@ -32,6 +32,8 @@ export interface StorageObservation {
 /** What `observeLayers()` adds: the layers and the filesystem, measured. */
 export interface StackObservation extends Stack {
   readonly storage: StorageObservation
+  /** Measures what another look at the same place has shown, in the same way. Pure. */
+  readonly measure: (storage: StorageObservation) => StackObservation
   /** The keys of encrypted layers, by the id of the layer: those that were asked for, and open it. */
   readonly keys?: ReadonlyMap<string, Uint8Array>
   /** What asking for keys found. */

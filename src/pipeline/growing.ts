@@ -6,15 +6,18 @@ import { type Bytes, formatSize } from '../size.ts'
 import { pollUntil } from '../wait.ts'
 import type { StackObservation } from './context.ts'
 import type { GrowthPayload, GrowthResult } from './growth.ts'
+import type { Prescribed } from './looking-again.ts'
 import { patiently } from './patience.ts'
 import type { StepServices } from './step.ts'
 
 /** How often a running tool's progress is measured, in milliseconds. */
 const progressInterval = 500
+/** So often a storage that has changed since it was looked at is looked at again. Who changes it all the time is at work on it, and it is not the time to grow it. */
+const mostSurprises = 3
 
 /**
  * Carries a growth out: expectations, commands and the next look at the storage in one round trip. Exit codes and messages only help to say why; whether it
- * grew is measured.
+ * grew is measured. Where an expectation does not hold, nothing has been done: it is looked at again, and what is left is done if it is the same storage beyond doubt.
  */
 export async function grow(
   payload: GrowthPayload,
@@ -23,43 +26,32 @@ export async function grow(
 ): Promise<GrowthResult> {
   const { host, target } = stack.storage
   const look: BatchItem = { read: 'storage', at: target }
-  const commands = payload.growth.commands.map(
-    (command): ExecItem => ({ deadline: services.timeouts.tool, ...command }),
-  )
-  for (;;) {
-    const watching = watch(payload, stack, services)
+  let now: Prescribed = { payload, stack }
+  for (let surprises = 0; ; ) {
+    const { expect, commands } = now.payload.growth
+    const patient = commands.map((command): ExecItem => ({ deadline: services.timeouts.tool, ...command }))
+    const watching = watch(now.payload, now.stack, services)
     const results: readonly BatchResult<BatchItem>[] = await host
-      .batch([...payload.growth.expect, ...commands, look], { signal: services.signal })
+      .batch([...expect, ...patient, look], { signal: services.signal })
       .finally(watching.stop)
     const executed = results.filter((result): result is ExecResult => 'ended' in result)
+    const surprise = unexpected(now.payload, results)
     if (executed.some(({ ended }) => ended === 'locked')) {
-      // The command did not begin. Whoever holds the disk may be growing it: wait, and let the expectations judge again.
+      // The command did not begin. Whoever holds the disk may be growing it: wait, and look at what is there then.
       services.waiting(payload.state.kind, `another tool holds ${payload.state.label}`)
-      const { withoutLock } = await import('./storage.ts')
-      await withoutLock(stack.storage, services)
-      const done = await grownAlready(payload, stack, services)
-      if (done !== undefined) return done
-      continue
+    } else if (surprise === undefined) {
+      return judge(now.payload, now.stack, services, executed, results.at(-1))
+    } else {
+      // No command has begun. It may be another disk now; or somebody, such as a tool of a run that died, has changed this one since it was looked at.
+      if (surprises === mostSurprises) throw surprise
+      surprises += 1
+      services.waiting(payload.state.kind, `${payload.state.label} has changed since it was looked at`)
     }
-    refuseUnexpected(payload, results)
-    return judge(payload, stack, services, executed, results.at(-1))
+    const { lookAgain } = await import('./looking-again.ts')
+    const next = await lookAgain(payload, stack, services)
+    if ('size' in next) return next
+    now = next
   }
-}
-
-/** What whoever held the disk left, when that is as large as was planned. Only a look that the expectations hold for says so. */
-async function grownAlready(
-  payload: GrowthPayload,
-  stack: StackObservation,
-  services: StepServices,
-): Promise<GrowthResult | undefined> {
-  const { host, target } = stack.storage
-  const look: BatchItem = { read: 'storage', at: target }
-  const looking = host.batch([...payload.growth.expect, look], { signal: services.signal })
-  const results: readonly BatchResult<BatchItem>[] = await patiently(host, services, looking)
-  refuseUnexpected(payload, results)
-  const snapshot = snapshotOf(results.at(-1))
-  const size = snapshot === undefined ? undefined : measuredIn(snapshot, payload)
-  return snapshot !== undefined && size !== undefined && size >= payload.growth.after ? { snapshot, size } : undefined
 }
 
 /** Every layer of the stack as the last look shows it: also those that became larger without an action of their own. */
@@ -77,17 +69,22 @@ export function measuredLayers(stack: StackObservation, { snapshot }: GrowthResu
   })
 }
 
-function refuseUnexpected({ growth, state }: GrowthPayload, results: readonly BatchResult<BatchItem>[]): void {
-  growth.expect.forEach((item, index) => {
+/** The first expectation that does not hold. */
+function unexpected(
+  { growth, state }: GrowthPayload,
+  results: readonly BatchResult<BatchItem>[],
+): VolumeExpansionError | undefined {
+  for (const [index, item] of growth.expect.entries()) {
     const result = results[index]
-    if (result === undefined || !('ok' in result) || result.ok) return
+    if (result === undefined || !('ok' in result) || result.ok) continue
     const found = 'found' in result && typeof result.found === 'string' ? result.found : 'nothing that could be read'
-    throw new VolumeExpansionError(
+    return new VolumeExpansionError(
       'identity-mismatch',
       `${state.label} is not what was planned for: ${item.expect.path} should say ${item.equals}, and says ${found}.`,
       { layer: state.kind, outcome: 'unchanged', remedy: 'Look at what is there now, and plan again.' },
     )
-  })
+  }
+  return undefined
 }
 
 async function judge(
@@ -237,7 +234,8 @@ async function observeAgain(
     signal: services.signal,
   })
   const results = await patiently(host, services, reading)
-  if (repeated !== undefined) refuseUnexpected(repeated, results)
+  const surprise = repeated === undefined ? undefined : unexpected(repeated, results)
+  if (surprise !== undefined) throw surprise
   return snapshotOf(results.at(-1))
 }
 

@@ -11,6 +11,8 @@ export interface GrowthPayload {
   readonly subject: Layer | FilesystemResizer
   readonly deviceId: string
   readonly state: LayerState
+  /** What it was told, so that it can be asked again about another look at the same storage. */
+  readonly context: GrowthContext
   readonly growth: Growth
 }
 

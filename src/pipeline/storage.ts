@@ -50,8 +50,8 @@ export async function lookAt(
   }
 }
 
-/** Waits until no process holds a lock on the disks of this place. Costs reads only, no process. */
-export async function withoutLock(storage: StorageObservation, services: StepServices): Promise<void> {
+/** Waits until no process holds a lock on the disks of this place. Costs reads only, no process. @returns what was seen then */
+export async function withoutLock(storage: StorageObservation, services: StepServices): Promise<StorageObservation> {
   const { host, target, backend } = storage
   const wait = pollUntil({
     what: 'the tool that holds the disk to end',
@@ -62,7 +62,7 @@ export async function withoutLock(storage: StorageObservation, services: StepSer
     deadline: services.clock.now() + services.timeouts.lock,
     ...services,
   })
-  await wait.catch((error: unknown) => {
+  return wait.catch((error: unknown): never => {
     if (!(error instanceof VolumeExpansionError)) throw error
     if (error.code === 'timeout') throw stillHeld(error)
     // It was only a wait: nothing was begun.

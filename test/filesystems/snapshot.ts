@@ -34,7 +34,9 @@ export const nobody: UsersSnapshot = {
 export function probed(size: bigint, read: (offset: bigint, length: number) => Uint8Array): readonly ProbedRange[] {
   const fixed = probeRanges.map((range) => resolveRange(range, size)).filter((range) => range !== undefined)
   const first = fixed.map(({ offset, length }) => ({ offset, bytes: read(offset, length) }))
-  const further = furtherRanges(first, size).map(({ offset, length }) => ({ offset, bytes: read(offset, length) }))
+  const further = furtherRanges(first, size).map(({ offset, length, direct }): ProbedRange => {
+    return { offset, bytes: read(offset, length), ...(direct && { direct }) }
+  })
   return [...first, ...further]
 }
 

@@ -11,6 +11,7 @@ import {
   type Place,
   pipeline,
   type Volume,
+  VolumeExpansionError,
 } from '../../src/index.ts'
 import { GiB } from '../../src/size.ts'
 import { type ScriptedProvider, type ScriptedVolume, scriptedProvider, virtualClock } from '../../src/testing/index.ts'
@@ -43,4 +44,14 @@ export function scene(volume: Partial<ScriptedVolume> = {}): Scene {
   const nodeOnly = pipeline().use(locatePath()).use(observeLayers(own)).use(growLayers()).use(growFilesystem())
   const input = { volume: provider.volume('v1'), host: node.host, clock, random: () => 0.5 }
   return { clock, provider, volume: input.volume, node, whole, nodeOnly, input }
+}
+
+/** The failure with which something ends. */
+export async function failureOf(promise: PromiseLike<unknown>): Promise<VolumeExpansionError> {
+  const error = await Promise.resolve(promise).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (!(error instanceof VolumeExpansionError)) throw new Error(`expected a VolumeExpansionError, not ${error}`)
+  return error
 }

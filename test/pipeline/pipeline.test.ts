@@ -1,16 +1,7 @@
 import { describe, expect, test, vi } from 'vitest'
 import { defineStep, type ExpansionEvent, type Host, VolumeExpansionError } from '../../src/index.ts'
 import { GiB } from '../../src/size.ts'
-import { scene } from './expansion.ts'
-
-async function failureOf(promise: PromiseLike<unknown>): Promise<VolumeExpansionError> {
-  const error = await Promise.resolve(promise).then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  if (!(error instanceof VolumeExpansionError)) throw new Error(`expected a VolumeExpansionError, not ${error}`)
-  return error
-}
+import { failureOf, scene } from './expansion.ts'
 
 async function eventsOf(run: AsyncIterable<ExpansionEvent>): Promise<ExpansionEvent[]> {
   const events: ExpansionEvent[] = []

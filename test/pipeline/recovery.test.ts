@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { defineStep, pipeline, type Step, VolumeExpansionError } from '../../src/index.ts'
+import { failureOf } from './expansion.ts'
 
 /** A step that writes down what is called of it. */
 function noting(
@@ -20,12 +21,6 @@ function noting(
       if (fails === 'recover' || fails === 'both') throw new Error(`${name} is still down.`)
     },
   })
-}
-
-async function failureOf(run: PromiseLike<unknown>): Promise<VolumeExpansionError> {
-  const error = await Promise.resolve(run).catch((reason: unknown) => reason)
-  if (error instanceof VolumeExpansionError) return error
-  throw new Error('it did not fail')
 }
 
 test('what had begun is put back in the opposite order, and what had not is left alone', async () => {

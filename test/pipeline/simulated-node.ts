@@ -26,6 +26,8 @@ export interface SimulatedNode {
   backing: () => bigint
   diskseq: string
   uuid: string
+  /** Bytes of the disk that the growth of the filesystem depends on, in hexadecimal. */
+  content: string
   tools: Record<string, string>
   /** Processes that hold the disk. */
   holders: { pid: number; command: string }[]
@@ -48,6 +50,7 @@ export function simulatedNode(sizes: { device: bigint; filesystem: bigint; backi
     ...{
       diskseq: '7',
       uuid: 'u-1',
+      content: '00',
       tools: { growfs: '/sbin/growfs', rescan: '/sbin/rescan' },
       holders: [],
       findings: [],
@@ -78,7 +81,10 @@ export function simulatedNode(sizes: { device: bigint; filesystem: bigint; backi
       const skipped = { argv: item.exec, ended: 'skipped', ok: false, stdout: '', stderr: '', milliseconds: 0 } as const
       return skip ? skipped : execute((item as ExecItem).exec)
     }
-    if ('expect' in item) return { ok: item.equals === node.diskseq, found: node.diskseq }
+    if ('expect' in item) {
+      const found = 'offset' in item.expect ? node.content : node.diskseq
+      return { ok: item.equals === found, found }
+    }
     if (item.read === 'tools') return { ok: true, value: node.tools }
     if (item.read === 'storage') return { ok: true, value: snapshotOf(node) }
     return { ok: false, errno: 'ENOSYS', message: 'not simulated' }
@@ -101,7 +107,13 @@ export function simulatedNode(sizes: { device: bigint; filesystem: bigint; backi
 function snapshotOf(node: SimulatedNode): StorageSnapshot {
   const device: DeviceSnapshot = {
     ...{ id: '9:0', kind: 'block', path: '/dev/sim0', name: 'sim0', size: bytes(node.device), readOnly: false },
-    attributes: { diskseq: node.diskseq, sim: `${node.filesystem}`, uuid: node.uuid, torn: `${node.tornReads}` },
+    attributes: {
+      diskseq: node.diskseq,
+      sim: `${node.filesystem}`,
+      uuid: node.uuid,
+      content: node.content,
+      torn: `${node.tornReads}`,
+    },
     ...{ below: [], holders: [], partitions: [], locks: [...node.holders] },
     probe: { ok: true, value: [{ offset: 0n, bytes: ext4Marked() }] },
     mounts: [
@@ -189,7 +201,13 @@ function simulatedResizer(node: () => SimulatedNode): FilesystemResizer {
     grow: (device, _snapshot, { available }): Growth => ({
       after: larger(available, sizeOf(device)),
       findings: [...node().findings],
-      expect: [{ expect: { read: 'file', path: '/sys/diskseq' }, equals: device.attributes['diskseq'] ?? '' }],
+      expect: [
+        { expect: { read: 'file', path: '/sys/diskseq' }, equals: device.attributes['diskseq'] ?? '' },
+        {
+          expect: { read: 'range', path: device.path, offset: 0n, length: 1 },
+          equals: device.attributes['content'] ?? '',
+        },
+      ],
       commands: available > sizeOf(device) ? [{ exec: ['growfs', device.path] }] : [],
       tools: available > sizeOf(device) ? [{ name: 'growfs', packages: 'sim' }] : [],
       summary: 'growfs',

@@ -18,6 +18,7 @@ import {
   privateXfsGrowth,
   writing,
 } from '../prescription.ts'
+import { backupsBehind } from './backups.ts'
 import { diagnoseXfs } from './diagnose.ts'
 import { measuredBlocks, predictBlocks } from './predict.ts'
 import { isXfs, readSuperblock, superblockBytes, type XfsSuperblock } from './superblock.ts'
@@ -68,8 +69,9 @@ export const xfs: FilesystemResizer = {
     if (context.available < size) return refused(size, [truncated(device, size, context)])
     if (measured === undefined) return refused(size, [unmeasurable(device, mounts)])
     const after = predictBlocks(superblock, blocks, context.available)
-    if (after === blocks) return idle(device, size, context)
-    const findings = commonFindings(device, snapshot, superblock)
+    const behind = backupsBehind(device, superblock, blocks)
+    if (after === blocks) return idle(device, size, context, behind ? [misleading(device, superblock)] : [])
+    const findings = [...commonFindings(device, snapshot, superblock), ...(behind ? [mendedByGrowth(device)] : [])]
     const goal = { superblock, after: sizeOf(superblock, after), findings }
     return mounts.length > 0 ? growOnline(device, snapshot, goal, mounts) : growOffline(device, snapshot, context, goal)
   },
@@ -95,11 +97,32 @@ function refused(size: Bytes, findings: readonly Finding[]): Growth {
   return { after: size, findings, expect: [], commands: [], tools: [] }
 }
 
-function idle(device: DeviceSnapshot, size: Bytes, { available }: GrowthContext): Growth {
+function idle(device: DeviceSnapshot, size: Bytes, { available }: GrowthContext, findings: readonly Finding[]): Growth {
   const left = available - size
-  if (left === 0n) return refused(size, [])
+  if (left === 0n) return refused(size, findings)
   const message = `${formatSize(left)} at the end of ${device.path} is too little for another allocation group.`
-  return refused(size, [finding('at-maximum', 'note', message)])
+  return refused(size, [...findings, finding('at-maximum', 'note', message)])
+}
+
+const behindSentence = 'An earlier growth was cut off before the backup superblocks'
+
+/** The kernel writes all of them after any change of the geometry, also of one that is taken back (xfs_growfs_data in its fs/xfs/xfs_fsops.c). */
+function misleading(device: DeviceSnapshot, { inodePercent }: XfsSuperblock): Finding {
+  const [mount] = device.mounts
+  const point = mount?.mountPoint ?? 'MOUNTPOINT'
+  const other = inodePercent < 100 ? inodePercent + 1 : inodePercent - 1
+  const way = `xfs_growfs -m ${other} ${point}, and then xfs_growfs -m ${inodePercent} ${point}`
+  return finding(
+    'backup-superblocks-behind',
+    'warning',
+    `${behindSentence} of the filesystem on ${device.path} were written: nothing of it is lost, but xfs_repair would go by them.`,
+    `Do not run xfs_repair before they are written anew, which any change of the filesystem's parameters does: ${mount === undefined ? 'mount it, then ' : ''}${way}.`,
+  )
+}
+
+function mendedByGrowth({ path }: DeviceSnapshot): Finding {
+  const message = `${behindSentence} of the filesystem on ${path} were written: this growth writes them.`
+  return finding('backup-superblocks-behind', 'note', message)
 }
 
 function truncated(device: DeviceSnapshot, size: Bytes, { available }: GrowthContext): Finding {

@@ -33,6 +33,8 @@ export interface XfsSuperblock {
   readonly incompat: number
   readonly roCompat: number
   readonly inProgress: boolean
+  /** How much of the room inodes may take, in percent. */
+  readonly inodePercent: number
   readonly needsRepair: boolean
   readonly unknownIncompat: number
   readonly checksumFits: boolean
@@ -85,6 +87,7 @@ function decodeSuperblock(bytes: Uint8Array, sector: (length: number) => Uint8Ar
     incompat,
     roCompat: version >= 5 ? fields.u32(212) : 0,
     inProgress: fields.u8(126) !== 0,
+    inodePercent: fields.u8(127),
     needsRepair: (incompat & needsRepair) !== 0,
     unknownIncompat: (incompat & ~knownIncompat) >>> 0,
     checksumFits: version < 5 || checksumFits(sector(sectorSize)),

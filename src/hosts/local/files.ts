@@ -2,10 +2,13 @@ import * as fs from 'node:fs'
 import { deviceId } from '../device-number.ts'
 import type { FileStats } from '../storage/source.ts'
 
-const { O_RDONLY, O_NONBLOCK, O_NOCTTY } = fs.constants
+const { O_RDONLY, O_NONBLOCK, O_NOCTTY, O_DIRECT } = fs.constants
 
 /** Flags for looking: opening a pipe does not wait for its other end, and a terminal does not become ours. */
 export const openForReading: number = O_RDONLY | O_NONBLOCK | O_NOCTTY
+
+/** The same, past the kernel's cache. */
+export const openForDirectReading: number = openForReading | O_DIRECT
 
 /** The text of a small file of procfs, sysfs or devtmpfs, which the kernel answers from memory; undefined when it cannot be read. */
 export function readNow(path: string): string | undefined {
@@ -68,6 +71,22 @@ export async function readRange(fd: number, offset: bigint, length: number): Pro
   }
   return bytes.subarray(0, filled)
 }
+
+/**
+ * Up to `length` bytes as the disk has them, past the kernel's cache.
+ *
+ * @param fd opened with `O_DIRECT`, which wants offset and length in whole sectors
+ */
+export async function readDirect(fd: number, offset: bigint, length: number): Promise<Uint8Array> {
+  // It wants memory that begins with a sector as well. What can be resized begins with a page.
+  const pages = new ResizableBuffer(length, { maxByteLength: length })
+  const bytes = new Uint8Array(pages)
+  const count = await readOnce(fd, bytes, 0, offset)
+  return Buffer.from(bytes.subarray(0, count))
+}
+
+// Since ES2024, and in Node.js since version 20.
+const ResizableBuffer = ArrayBuffer as new (length: number, options: { readonly maxByteLength: number }) => ArrayBuffer
 
 function readOnce(fd: number, bytes: Uint8Array, filled: number, position: bigint): Promise<number> {
   return new Promise((resolve, reject) =>

@@ -68,6 +68,14 @@ export class Facts {
     return this.#fact<ReadResult<Uint8Array>>(`range ${offset} ${length} ${path}`, item) ?? unknown
   }
 
+  /** The same, as the disk has it; nothing where it cannot be read past the kernel's cache. */
+  direct(path: string, offset: bigint, length: number): Uint8Array {
+    const result = this.#fact<ReadResult<Uint8Array>>(`direct ${offset} ${length} ${path}`, [
+      ...['direct', path, `${offset}`, `${length}`],
+    ])
+    return result?.ok === true ? result.value : new Uint8Array()
+  }
+
   writable(path: string): boolean {
     return this.#fact<boolean>(`writable ${path}`, ['writable', path]) === true
   }
@@ -121,6 +129,7 @@ function decode(kind: string, frames: readonly Frame[], index: number): unknown 
       return resultOf(value, textOf)
     case 'bytes':
     case 'range':
+    case 'direct':
       return resultOf(pastTheEnd(value.words) ? { ...value, ok: true } : value, (body) => body)
     case 'list':
       return textOf(value.body)

@@ -165,7 +165,7 @@ export function encodeRequest(items: readonly Item[], options: RequestOptions): 
 }
 
 const looking: ReadonlySet<string> = new Set([
-  ...['storage', 'text', 'list', 'bytes', 'look', 'sizes', 'stretch', 'page', 'writable', 'users', 'lvm'],
+  ...['storage', 'text', 'list', 'bytes', 'look', 'sizes', 'stretch', 'direct', 'page', 'writable', 'users', 'lvm'],
 ])
 
 const lvmFunction = `lvm_report() {\n${lvmReport.map(quote).join(' ')}\n}\n`

@@ -1,5 +1,5 @@
 import { probeRanges, resolveRange } from '../../layers/probe.ts'
-import { unreadRanges } from '../../layers/signatures.ts'
+import { type FurtherRange, unreadRanges } from '../../layers/signatures.ts'
 import { failure } from '../errno.ts'
 import { isLocalFilesystem } from '../filesystem-types.ts'
 import type { MountSnapshot, ProbedRange, ReadResult, UsersSnapshot } from '../host.ts'
@@ -96,14 +96,15 @@ function probe(facts: Facts, path: string, size: bigint, identity: string): Read
   return { ok: true, value: ranges }
 }
 
-function readRanges(
-  facts: Facts,
-  path: string,
-  ranges: readonly { readonly offset: bigint; readonly length: number }[],
-): ReadResult<readonly ProbedRange[]> {
+function readRanges(facts: Facts, path: string, ranges: readonly FurtherRange[]): ReadResult<readonly ProbedRange[]> {
   // All are asked for, so that those that are not known are fetched together.
-  const read = ranges.map(({ offset, length }) => ({ offset, result: facts.range(path, offset, length) }))
-  const probed: ProbedRange[] = []
+  const direct = ranges.filter((range) => range.direct === true)
+  const read = ranges
+    .filter((range) => range.direct !== true)
+    .map(({ offset, length }) => ({ offset, result: facts.range(path, offset, length) }))
+  const probed: ProbedRange[] = direct.map(({ offset, length }) => {
+    return { offset, bytes: facts.direct(path, offset, length), direct: true }
+  })
   for (const { offset, result } of read) {
     if (!result.ok) return result
     probed.push({ offset, bytes: result.value })

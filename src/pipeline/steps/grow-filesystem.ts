@@ -19,12 +19,9 @@ export function growFilesystem(): Step<object, Context, { readonly filesystemWil
       const { resizer, device, state } = filesystem
       const below = stack.layers.find((entry) => state.below.includes(entry.state.id))
       const available = (below === undefined ? undefined : draft.predicted(below.state.id)) ?? device.size
-      const growth = resizer.grow(
-        device,
-        stack.storage.snapshot,
-        growthContext(stack, draft, available, isAllOf(stack.storage, device.id)),
-      )
-      const payload = { subject: resizer, deviceId: device.id, state, growth }
+      const context = growthContext(stack, draft, available, isAllOf(stack.storage, device.id))
+      const growth = resizer.grow(device, stack.storage.snapshot, context)
+      const payload = { subject: resizer, deviceId: device.id, state, context, growth }
       const planned = plannedGrowth(payload)
       return {
         layers: [state],

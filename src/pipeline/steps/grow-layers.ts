@@ -52,15 +52,15 @@ function growths(stack: StackObservation, draft: PlanDraft): readonly GrowthPayl
   const predictions = new Map<string, Bytes>()
   return stack.layers.map((entry) => {
     const { layer, device, state } = entry
-    const context = contextOf(stack, entry, draft, predictions)
     const key = stack.keys?.get(state.id)
-    const growth = layer.grow(device, stack.storage.snapshot, {
-      ...context,
+    const context: GrowthContext = {
+      ...contextOf(stack, entry, draft, predictions),
       ...(entry === container && wanted !== undefined ? { wanted } : {}),
       ...(key === undefined ? {} : { key }),
-    })
+    }
+    const growth = layer.grow(device, stack.storage.snapshot, context)
     predictions.set(device.id, growth.after)
-    return { subject: layer, deviceId: device.id, state, growth }
+    return { subject: layer, deviceId: device.id, state, context, growth }
   })
 }
 

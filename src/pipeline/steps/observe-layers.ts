@@ -67,10 +67,11 @@ async function measuring(own: OwnRecognisers): Promise<(storage: StorageObservat
     resizers: [...(own.resizers ?? []), ...resizers],
     knowing: own.resizers ?? [],
   }
-  return (storage) => {
+  const measure = (storage: StorageObservation): StackObservation => {
     const { snapshot, top, host, stuck } = storage
-    return { ...stackOf(snapshot, top, host.id, recognisers, stuck), storage }
+    return { ...stackOf(snapshot, top, host.id, recognisers, stuck), storage, measure }
   }
+  return measure
 }
 
 function mayBeTorn({ findings, storage }: StackObservation): boolean {

@@ -23,7 +23,7 @@ const results: Results = {
         recordings: 2,
         entries: 300,
         oldAfterReport: 0,
-        backupsBehind: 5,
+        backupsBehind: { told: 5, overgrown: 2 },
         failures: ['xfs: lost'],
         seconds: 9,
       },
@@ -45,7 +45,7 @@ test('the report has the sums, the least at one boundary, and every failure', ()
   const report = reportOf(results)
   expect(report).toContain('Kernel 6.1.0; e2fsck 1.47.0; xfs_repair version 6.1.0.')
   expect(report).toContain('| ext4 | 2 | 39 | 19 | 9 | 4 | 7 / 8 / 9 | 0 | 2 | 60 |')
-  expect(report).toContain('| xfs | 2 | 300 | 27 | 10 | 9 | 8 | 20 / 1 / 6 | 5 | 1 | 3 | 9 |')
+  expect(report).toContain('| xfs | 2 | 300 | 27 | 10 | 9 | 8 | 20 / 1 / 6 | 5 / 2 | 1 | 3 | 9 |')
   expect(report).toContain('writes fail: io-error (changed) 2×, writes fail: done 1×')
   expect(report).toContain('- xfs: lost')
   expect(report).not.toContain('Everything held.')

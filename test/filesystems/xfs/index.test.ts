@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { VolumeExpansionError } from '../../../src/errors.ts'
+import { backupRanges } from '../../../src/filesystems/xfs/backups.ts'
 import { xfs } from '../../../src/filesystems/xfs/index.ts'
 import { predictBlocks } from '../../../src/filesystems/xfs/predict.ts'
 import { readSuperblock } from '../../../src/filesystems/xfs/superblock.ts'
-import type { DeviceSnapshot, ExecResult, MountSnapshot, SystemSnapshot } from '../../../src/hosts/host.ts'
+import type { DeviceSnapshot, ExecResult, MountSnapshot, ProbedRange, SystemSnapshot } from '../../../src/hosts/host.ts'
 import type { Growth, GrowthContext } from '../../../src/layers/layer.ts'
 import { bytes, GiB, KiB, MiB } from '../../../src/size.ts'
 import { deviceSnapshot, memoryDevice, mountSnapshot, nobody, storageOf } from '../snapshot.ts'
@@ -207,6 +208,61 @@ describe('offline', () => {
     ['a realtime section', { realtimeBlocks: 100n }],
   ])('%s cannot be mounted without knowing more', (_, fields) => {
     expect(codes(grow(unmounted(fields)))).toContain('blocker: unsupported-feature')
+  })
+})
+
+describe('backup superblocks', () => {
+  /** Sound, but for a backup of another group's that says this. */
+  function withBackup(fields: SuperblockFields, part: Partial<ProbedRange> = {}): DeviceSnapshot {
+    const on = online()
+    if (!on.probe.ok) throw new Error('It was not read.')
+    const backup = { offset: 20n * MiB, bytes: superblockOf(fields).subarray(0, 4096), direct: true as const, ...part }
+    const others = on.probe.value.filter(({ direct }) => direct !== true)
+    return { ...on, probe: { ok: true, value: [...others, backup] } }
+  }
+
+  test('are read past the cache: those of all groups but the first, and the last ones of many', () => {
+    const start = (groups: number): readonly ProbedRange[] => [{ offset: 0n, bytes: superblockOf({ groups }) }]
+    expect(backupRanges(start(4))).toEqual(
+      [20n, 40n, 60n].map((offset) => ({ offset: offset * MiB, length: 4096, direct: true })),
+    )
+    expect(backupRanges(start(100)).map(({ offset }) => offset / (20n * MiB))).toEqual(
+      Array.from({ length: 16 }, (_, index) => BigInt(84 + index)),
+    )
+    expect(backupRanges(start(1))).toEqual([])
+    expect(backupRanges([{ offset: 0n, bytes: new Uint8Array(4096) }])).toEqual([])
+  })
+
+  test('of before the last growth are told, with what writes them anew', () => {
+    const growth = grow(withBackup({ dataBlocks: 15_360n, groups: 3 }), { available: bytes(size) })
+    expect(codes(growth)).toEqual(['warning: backup-superblocks-behind'])
+    expect(growth.findings[0]?.remedy).toMatch(/xfs_growfs -m 26 \/data, and then xfs_growfs -m 25 \/data\.$/)
+    expect(growth.commands).toEqual([])
+    const limitless = unmounted({ inodePercent: 100 })
+    if (!limitless.probe.ok) throw new Error('It was not read.')
+    const bytesOfBackup = superblockOf({ dataBlocks: 15_360n, groups: 3 }).subarray(0, 4096)
+    const value = [
+      ...limitless.probe.value.filter(({ direct }) => direct !== true),
+      { offset: 20n * MiB, bytes: bytesOfBackup, direct: true as const },
+    ]
+    const idle = grow({ ...limitless, probe: { ok: true, value } }, { available: bytes(size) })
+    expect(idle.findings[0]?.remedy).toMatch(/mount it, then xfs_growfs -m 99 MOUNTPOINT/)
+  })
+
+  test('are written by the next growth', () => {
+    const growth = grow(withBackup({ dataBlocks: 15_360n, groups: 3 }))
+    expect(codes(growth)).toEqual(['note: backup-superblocks-behind'])
+    expect(growth.commands).toHaveLength(1)
+  })
+
+  test.each<[string, DeviceSnapshot]>([
+    ['as large as the filesystem', withBackup({})],
+    ['of a growth that the superblock in the cache does not know yet', withBackup({ dataBlocks: 30_000n, groups: 6 })],
+    ['that could not be read', withBackup({}, { bytes: new Uint8Array() })],
+    ['that are none', withBackup({}, { bytes: new Uint8Array(4096) })],
+    ['of another filesystem', withBackup({}, { bytes: superblockOf({ dataBlocks: 15_360n }).with(32, 99) })],
+  ])('%s are no finding', (_what, on) => {
+    expect(grow(on, { available: bytes(size) }).findings).toEqual([])
   })
 })
 

@@ -15,6 +15,7 @@ export interface SuperblockFields {
   readonly quotaFlags?: number
   readonly incompat?: number
   readonly inProgress?: number
+  readonly inodePercent?: number
 }
 
 /** The first 20 KiB of an XFS device, with a checksum that fits. */
@@ -39,6 +40,7 @@ export function superblockOf(fields: SuperblockFields = {}): Uint8Array {
   view.setUint16(102, sectorSize)
   bytes.set(new TextEncoder().encode('label'), 108)
   view.setUint8(126, fields.inProgress ?? 0)
+  view.setUint8(127, fields.inodePercent ?? 25)
   view.setUint16(176, fields.quotaFlags ?? 0)
   view.setUint32(216, fields.incompat ?? 0x0b)
   view.setUint32(224, ~crc32c(bytes.subarray(0, sectorSize)) >>> 0, true)

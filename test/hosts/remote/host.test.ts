@@ -6,8 +6,10 @@ import { PassThrough } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { hostCases } from '../../../src/conformance/hosts.ts'
 import { VolumeExpansionError } from '../../../src/errors.ts'
+import type { ProbedRange } from '../../../src/hosts/host.ts'
 import { localHost } from '../../../src/hosts/local/index.ts'
 import { type RemoteChannel, type RemoteTransport, remoteHost } from '../../../src/hosts/remote/host.ts'
+import { superblockOf } from '../../filesystems/xfs/superblock-bytes.ts'
 import { shellOptions, shellTransport, ways } from './shells.ts'
 
 async function scratch(): Promise<string> {
@@ -248,6 +250,37 @@ describe('the same snapshot as on the machine itself', () => {
       const [other] = await remote.batch([{ read: 'storage', at }])
       expect(other).toEqual(own)
     }
+    await rm(directory, { recursive: true })
+  })
+})
+
+describe.each(ways)('XFS behind $name', ({ shell, interpreter, keeps }) => {
+  test('shows its backup superblocks as they are on the disk, in the same round trip', async () => {
+    const directory = await scratch()
+    const image = join(directory, 'image')
+    await writeFile(image, superblockOf())
+    const file = await open(image, 'r+')
+    await file.write(superblockOf({ dataBlocks: 15_360n, groups: 3 }), 0, 4096, 20 * 2 ** 20)
+    await file.truncate(80 * 2 ** 20)
+    await file.sync()
+    await file.close()
+    const transport = shellTransport(shell, keeps)
+    const item = { read: 'storage', at: { image } } as const
+    const [own] = await localHost().batch([item])
+    const host = remoteHost(shellOptions(transport, interpreter))
+    const [other] = await host.batch([item])
+    await host.close?.()
+    expect(transport.opened).toBe(1)
+    const backupsOf = (result: typeof own): readonly ProbedRange[] => {
+      const probe = result.ok ? result.value.devices[0]?.probe : undefined
+      return probe?.ok === true ? probe.value.filter(({ direct }) => direct === true) : []
+    }
+    expect(backupsOf(other).map(({ offset }) => offset)).toEqual([20n, 40n, 60n].map((offset) => offset * 2n ** 20n))
+    // Not every dd can read past the cache, and not every filesystem lets it.
+    const read = backupsOf(other).every(({ bytes }) => bytes.length > 0)
+    const unread = (ranges: readonly ProbedRange[]): readonly ProbedRange[] =>
+      ranges.map((range) => ({ ...range, bytes: new Uint8Array() }))
+    expect(backupsOf(other)).toEqual(read ? backupsOf(own) : unread(backupsOf(own)))
     await rm(directory, { recursive: true })
   })
 })

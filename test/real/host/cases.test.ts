@@ -251,6 +251,46 @@ describe('XFS', () => {
     expectContent(await disk.mount(), content)
   })
 
+  test('backup superblocks that a power cut has left behind: told with what mends them, until they are', async () => {
+    const disk = await mountedXfs()
+    const groups = [80n, 160n, 240n].map((offset) => offset * MiB)
+    const before = groups.map((offset) => disk.read(offset, 512))
+    const content = writeContent(disk.mountPoint)
+    const request = { ...fill, path: disk.mountPoint }
+    expect((await expectGrown(request)).report.findings).toEqual([])
+    await disk.unmount()
+    await disk.detach()
+    for (const [index, bytes] of before.entries()) disk.write(groups[index] ?? 0n, bytes)
+    const repair = attempt('xfs_repair', '-n', '-f', disk.image)
+    expect(repair).toMatchObject({ code: 1 })
+    expect(repair.said).toContain('would reset bad sb for ag 1')
+    await disk.mount()
+    const { findings } = await expectNothingToDo(request)
+    expect(findings).toMatchObject([{ code: 'backup-superblocks-behind', severity: 'warning' }])
+    const commands = findings[0]?.remedy?.match(/xfs_growfs -m \d+ [^ ,]+(?=[,.])/g) ?? []
+    expect(commands).toHaveLength(2)
+    for (const command of commands) run('sh', '-c', command)
+    expect((await expectNothingToDo(request)).findings).toEqual([])
+    await disk.unmount()
+    expectSound(disk.device, 'xfs')
+    expectContent(await disk.mount(), content)
+  })
+
+  test('backup superblocks that were left behind: written by the next growth', async () => {
+    const disk = await mountedXfs([], 320n * MiB, 512n * MiB)
+    const old = disk.read(80n * MiB, 512)
+    const request = { ...fill, path: disk.mountPoint }
+    await expectGrown(request)
+    await disk.unmount()
+    await disk.detach()
+    disk.write(80n * MiB, old)
+    await disk.mount()
+    disk.resize(GiB)
+    expect(codesOf((await expectGrown(request)).plan)).toEqual(['backup-superblocks-behind'])
+    await disk.unmount()
+    expectSound(disk.device, 'xfs')
+  })
+
   test('read-only: the filesystem', async () => {
     const disk = diskWith(xfs, 320n * MiB, GiB)
     await disk.mount(['ro'])

@@ -2,22 +2,37 @@ import { expect, test } from 'vitest'
 import { expand } from '../../../src/index.ts'
 import { MiB } from '../../../src/size.ts'
 import type { GuestDisk } from '../../lab/node/guest.ts'
-import { qmp } from '../../lab/node/qmp.ts'
-import { until } from '../support/commands.ts'
 import { LibraryProcess } from '../support/library.ts'
 import { FilesystemInUse, failureOf } from './support/growth.ts'
 import { Node } from './support/node.ts'
 import { type Death, type NodeRequest, requestOn } from './support/requests.ts'
 import { logicalVolumeOn, luksOn, openLuks, partitionOn } from './support/stacks.ts'
+import { stopping } from './support/tools.ts'
 
 // The library dies, the node dies: whoever runs it again ends where an undisturbed run would have ended.
 
-const from = 320n * MiB
+const from = 128n * MiB
 const layers = ['filesystem', 'luks', 'lvm', 'partition', 'volume']
-const ext4 = ['mkfs.ext4', '-q', '-F']
 const program = new URL('./support/library-process.ts', import.meta.url)
-/** More round trips than a growth can need. */
-const most = 30
+
+/** What the library does to grow this stack, in its order: before each of these it is killed once, and once while each tool works. */
+const deaths: readonly (Death & { readonly tool?: string })[] = [
+  { call: 'read the volume', nth: 1, when: 'before' },
+  { call: 'look', nth: 1, when: 'before' },
+  // The key is proven before anything is changed.
+  { call: 'cryptsetup', nth: 1, when: 'before' },
+  { call: 'expand the volume', nth: 1, when: 'before' },
+  // The device is waited for.
+  { call: 'look', nth: 2, when: 'before' },
+  { call: 'sh', nth: 1, when: 'before' },
+  { call: 'sh', nth: 1, when: 'within', tool: '^(\\S*/)?sfdisk ' },
+  { call: 'cryptsetup', nth: 2, when: 'before' },
+  { call: 'cryptsetup', nth: 2, when: 'within', tool: '^(\\S*/)?cryptsetup .*resize' },
+  { call: 'lvm and lvm', nth: 1, when: 'before' },
+  { call: 'lvm and lvm', nth: 1, when: 'within', tool: '^(\\S*/)?lvm .*(pvresize|lvextend)' },
+  { call: 'resize2fs', nth: 1, when: 'before' },
+  { call: 'resize2fs', nth: 1, when: 'within', tool: '^(\\S*/)?resize2fs ' },
+]
 
 interface Stack {
   readonly node: Node
@@ -33,11 +48,11 @@ async function stack(): Promise<Stack> {
   const disk = await node.plug({ bus: 'virtio', size: from })
   const partition = await partitionOn(node, disk.device, 'gpt')
   const mapping = await luksOn(node, partition)
-  const filesystem = await FilesystemInUse.on(node, await logicalVolumeOn(node, mapping), ext4)
+  const filesystem = await FilesystemInUse.on(node, await logicalVolumeOn(node, mapping), ['mkfs.ext4', '-q', '-F'])
   return { node, disk, partition, mapping, filesystem }
 }
 
-function requestFor({ node, disk, filesystem }: Pick<Stack, 'node' | 'disk' | 'filesystem'>, to: bigint): NodeRequest {
+function requestFor({ node, disk, filesystem }: Stack, to: bigint): NodeRequest {
   return { disk, address: node.guest.address, path: filesystem.mountPoint, to: `${to}` }
 }
 
@@ -59,88 +74,68 @@ async function finish(request: NodeRequest): Promise<Finish> {
   }
 }
 
+/** As an undisturbed run leaves it: the volume, the disk, a MiB less for the table, 16 MiB for LUKS, and whole extents. */
+function expectSizes(sizes: readonly bigint[], to: bigint): void {
+  const extents = ((to - 2n * MiB - 16n * MiB - MiB) / (4n * MiB)) * 4n * MiB
+  expect([sizes[0], sizes[1], sizes.at(-2), sizes.at(-1)]).toEqual([to, to, extents, extents])
+}
+
 /** Without the device, which follows its volume by itself: sometimes before anybody has to wait for it. */
 function own(grown: readonly string[]): readonly string[] {
   return grown.filter((layer) => layer !== 'device')
 }
 
-/** A run that dies, and one that completes it. @returns whether the first one died */
-async function crashOnce(made: Stack, to: bigint, dies: Death): Promise<boolean> {
-  const request = requestFor(made, to)
-  const library = new LibraryProcess({ ...request, dies }, [], program)
-  const last = await library.end()
-  const ofType = (type: string): readonly string[] =>
-    own(library.events.filter((event) => event.type === type).map(({ action }) => action?.layer ?? ''))
-  const done = ofType('action-finished')
-  if (last?.type === 'finished') {
-    expect([...done].sort()).toEqual(layers)
-    return false
-  }
-  expect(library.events.filter(({ type }) => type === 'failed')).toEqual([])
-  const { grown: all, sizes } = await finish(request)
-  const grown = own(all)
-  const about = JSON.stringify({ dies, done, begun: ofType('action-started'), grown })
-  // None twice. What had begun and was not known to have ended may have ended by itself.
-  expect(
-    grown.filter((layer) => done.includes(layer)),
-    about,
-  ).toEqual([])
-  const open = ofType('action-started').filter((layer) => !done.includes(layer))
-  expect([...new Set([...done, ...grown, ...open])].sort(), about).toEqual(layers)
-  // As an undisturbed run has it: the volume, the disk, a MiB less for the table, 16 MiB for LUKS, and whole extents.
-  const extents = ((to - 2n * MiB - 16n * MiB - MiB) / (4n * MiB)) * 4n * MiB
-  expect([sizes[0], sizes[1], sizes.at(-2), sizes.at(-1)], about).toEqual([to, to, extents, extents])
-  return true
-}
-
-test('killed before any of its round trips, and in the middle of each, it is completed by a second run, which repeats nothing', async () => {
+test('killed before any of its calls, and in the middle of each tool, it is completed by the runs after it, which repeat nothing', async () => {
   const made = await stack()
-  let to = from
-  for (const middle of [false, true]) {
-    let [at, died] = [0, true]
-    for (; died; at += 1) {
-      to += 16n * MiB
-      // At various moments: before the node has read the request, while its tools work, when it answers.
-      died = await crashOnce(made, to, { at, ...(middle ? { after: 10 + ((at * 170) % 700) } : {}) })
-      expect(at).toBeLessThan(most)
+  const to = from * 2n
+  const done = new Set<string>()
+  const begun = new Set<string>()
+  let letGoOn: (() => Promise<void>) | undefined
+  for (const { tool, ...dies } of deaths) {
+    const about = JSON.stringify({ dies, done: [...done], begun: [...begun] })
+    const stopped = tool === undefined ? undefined : await stopping(made.node, tool)
+    const library = new LibraryProcess({ ...requestFor(made, to), dies }, [], program)
+    if (stopped !== undefined) {
+      await library.calls(dies.call, dies.nth)
+      library.tell('go on')
+      const working = await stopped()
+      await library.kill()
+      expect(await working.isThere(), about).toBe(true)
+      if (dies.call === 'resize2fs') letGoOn = working.goOn
+      else await working.goOn()
     }
-    // One look, the disk that has grown, and each of its layers.
-    expect(at).toBeGreaterThan(layers.length)
+    const last = await library.end()
+    if (tool === undefined) expect(last, about).toMatchObject({ type: 'call', call: dies.call, nth: dies.nth })
+    expect(library.events.find(({ type }) => type === 'failed')?.error, about).toBeUndefined()
+    const ofType = (type: string): readonly string[] =>
+      own(library.events.flatMap(({ type: of, action }) => (of === type ? [action?.layer ?? ''] : [])))
+    const started = ofType('action-started')
+    expect(
+      started.filter((layer) => done.has(layer)),
+      about,
+    ).toEqual([])
+    for (const layer of started) begun.add(layer)
+    for (const layer of ofType('action-finished')) done.add(layer)
   }
+  // The last tool is still at its work: it is waited for, not doubled.
+  const { host, ...options } = requestOn(requestFor(made, to))
+  const run = expand({ host, ...options })
+  const reasons: string[] = []
+  for await (const event of run) {
+    if (event.type !== 'waiting') continue
+    reasons.push(event.reason)
+    await letGoOn?.()
+    letGoOn = undefined
+  }
+  const report = await run
+  await host.close?.()
+  expect(reasons).toContainEqual(expect.stringMatching(/another tool holds/))
+  const grown = own(report.actions.map(({ layer }) => layer))
+  expect(grown.filter((layer) => done.has(layer))).toEqual([])
+  expect([...new Set([...begun, ...grown])].sort()).toEqual(layers)
+  expectSizes((await finish(requestFor(made, to))).sizes, to)
   await made.filesystem.expectIntact()
-}, 3_600_000)
-
-async function throttle({ qmp: path, name }: GuestDisk, operations: number): Promise<void> {
-  const nothing = { bps: 0, bps_rd: 0, bps_wr: 0, iops_rd: 0, iops_wr: 0 }
-  await qmp(path, 'block_set_io_throttle', {
-    id: `/machine/peripheral/device-${name}/virtio-backend`,
-    ...nothing,
-    iops: operations,
-  })
-}
-
-test('killed while a tool works, it leaves the tool at its work, and a second run waits for it', async () => {
-  const node = await Node.forTest()
-  const disk = await node.plug({ bus: 'virtio', size: from })
-  const filesystem = await FilesystemInUse.on(node, disk.device, ext4)
-  const to = from * 4n
-  const request = requestFor({ node, disk, filesystem }, to)
-  const library = new LibraryProcess(request, [], program)
-  await library.seen('action-finished', 'volume')
-  await throttle(disk, 10)
-  const pid = await until('resize2fs at its work', async () => {
-    const { stdout } = await node.shell.attempt(['sh', '-c', 'grep -lx resize2fs /proc/[0-9]*/comm'])
-    return /\d+/.exec(stdout)?.[0]
-  })
-  await library.kill()
-  const running = await node.shell.attempt(['test', '-e', `/proc/${pid}`])
-  const second = finish(request)
-  await throttle(disk, 0)
-  expect(running.code).toBe(0)
-  const { sizes } = await second
-  expect(sizes.at(-1)).toBe(to)
-  await filesystem.expectIntact()
-})
+}, 1_800_000)
 
 test('when the node starts anew in the middle, the run says that it cannot know, and another run completes it', async () => {
   const made = await stack()
@@ -153,25 +148,21 @@ test('when the node starts anew in the middle, the run says that it cannot know,
     '--value',
     partition,
   )
-  let to = from
-  for (const layer of ['partition', 'lvm']) {
-    to += 128n * MiB
-    const { host, ...options } = requestOn(requestFor(made, to))
-    const run = expand({ host, ...options })
-    for await (const event of run) {
-      if (event.type === 'action-started' && event.action.layer === layer) {
-        await node.reset()
-        break
-      }
+  const to = from * 2n
+  const { host, ...options } = requestOn(requestFor(made, to))
+  const run = expand({ host, ...options })
+  for await (const event of run) {
+    if (event.type === 'action-started' && event.action.layer === 'partition') {
+      await node.reset()
+      break
     }
-    expect(await failureOf(run)).toMatchObject({ code: 'host-unreachable', outcome: 'unknown' })
-    await host.close?.()
-    await openLuks(node, `/dev/disk/by-partuuid/${partitionName}`, mapping.replace('/dev/mapper/', ''))
-    await node.shell.run('vgchange', '--quiet', '--activate', 'y')
-    await filesystem.revive()
-    const { sizes } = await finish(requestFor(made, to))
-    expect(sizes.slice(0, 2)).toEqual([to, to])
-    expect(sizes.at(-1)).toBeGreaterThan(to - 24n * MiB)
   }
+  expect(await failureOf(run)).toMatchObject({ code: 'host-unreachable', outcome: 'unknown' })
+  await host.close?.()
+  await openLuks(node, `/dev/disk/by-partuuid/${partitionName}`, mapping.replace('/dev/mapper/', ''))
+  await node.shell.run('vgchange', '--quiet', '--activate', 'y')
+  await filesystem.revive()
+  const { sizes } = await finish(requestFor(made, to))
+  expectSizes(sizes, to)
   await filesystem.expectIntact()
 }, 900_000)

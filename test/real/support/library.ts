@@ -11,6 +11,9 @@ export interface PlainEvent {
   readonly action?: { readonly layer: string }
   readonly report?: { readonly changed: boolean }
   readonly error?: { readonly code: string; readonly outcome: string }
+  /** Of programs that tell of their calls. */
+  readonly call?: string
+  readonly nth?: number
 }
 
 /** A process of its own that runs one request. */
@@ -34,7 +37,7 @@ export class LibraryProcess {
     const node = [process.execPath, '--import', 'tsx', fileURLToPath(program), JSON.stringify(request)]
     const [command = '', ...args] = [...wrapper, ...node]
     this.#child = spawn(command, args, {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['pipe', 'pipe', 'inherit'],
     })
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#read(text))
     this.#ended = once(this.#child, 'close')
@@ -52,6 +55,20 @@ export class LibraryProcess {
     return until(`the event ${type} of ${layer ?? 'any layer'}`, () =>
       this.events.find((event) => event.type === type && (layer === undefined || event.action?.layer === layer)),
     )
+  }
+
+  /** Waits until it comes to a call, the how manieth of its name. */
+  calls(call: string, nth: number): Promise<PlainEvent> {
+    return until(
+      `the call ${call} (${nth})`,
+      () => this.events.find((event) => event.type === 'call' && event.call === call && event.nth === nth),
+      300,
+    )
+  }
+
+  /** Writes a line to it. */
+  tell(line: string): void {
+    this.#child.stdin?.write(`${line}\n`)
   }
 
   /** The last event, when the process has ended. */

@@ -17,6 +17,7 @@ my %items = (
   'look' => [1, \&look],
   'sizes' => [1, \&sizes],
   'stretch' => [3, \&stretch],
+  'direct' => [3, \&direct],
   'page' => [0, \&page_size],
   'lvm' => [0, \&report_lvm],
   'writable' => [1, \&writable],

@@ -63,6 +63,25 @@ sub stretch {
   mark 's', 0;
 }
 
+sub direct {
+  my ($path, $offset, $length) = @_;
+  return if $told{"direct $offset $length $path"}++;
+  mark 'k', 'direct', $offset, $length;
+  $output .= $path;
+  given(scalar direct_of($path, $offset, $length), "$!");
+}
+
+# The last backup superblocks of XFS.
+sub xfs_backups {
+  my ($path, $size, $unit, $blocks, $groups) = @_;
+  my $first = $groups > 16 ? $groups - 16 : 1;
+  for my $group ($first .. $groups - 1) {
+    my $offset = $group * $blocks * $unit;
+    return if $offset <= 0 || $offset + 4096 > $size;
+    direct($path, $offset, 4096) if $offset % 4096 == 0;
+  }
+}
+
 sub probe {
   my ($path, $size) = @_;
   for my $range (@ranges) {
@@ -80,6 +99,7 @@ sub probe {
   if ($head =~ /^XFSB/) {
     my ($unit, $blocks) = unpack 'x4 N Q>', $head;
     ($behind, $room) = ($unit * $blocks, 131072);
+    xfs_backups($path, $size, $unit, unpack 'x84 N N', $head) if length $head >= 92;
   } elsif (length $head == 2048 && unpack('x1080 v', $head) == 0xef53) {
     # s_blocks_count, s_log_block_size, s_feature_incompat with 64bit and mmp, s_mmp_block
     my ($low, $shift, $features, $high, $mmp) = unpack 'x1028 V @1048 V @1120 V @1360 V @1384 Q<', $head;

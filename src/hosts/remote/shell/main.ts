@@ -74,6 +74,7 @@ while [ $# -gt 0 ]; do
     look) looked=''; look "$2"; shift 2 ;;
     sizes) sizes "$2"; shift 2 ;;
     stretch) stretch "$2" "$3" "$4"; shift 4 ;;
+    direct) direct "$2" "$3" "$4"; shift 4 ;;
     page) page_size; shift ;;
     lvm) report_lvm; shift ;;
     writable) writable "$2"; shift 2 ;;

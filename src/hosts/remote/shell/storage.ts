@@ -51,6 +51,13 @@ stretch() {
   range_of "$1" "$unit" $(($2 / unit)) $(($3 / unit))
 }
 
+# Past the kernel's cache; a dd that cannot do it says so.
+direct() {
+  mark k direct "$2" "$3"
+  printf %s "$1" >&4
+  value dd "if=$1" "bs=$3" "skip=$(($2 / $3))" count=1 iflag=direct
+}
+
 # node size
 probe() {
   for range in $ranges; do
@@ -76,6 +83,7 @@ probe() {
     four=\${H%"\${H#????????}"} H=\${H#????????}
     eight=\${H%"\${H#????????????????}"}
     behind=$((0x$eight * 0x$four)) room=131072
+    xfs_backups "$1" "$2"
   else
     set -- "$1" "$2" "$H"
     ext_ends "$1"
@@ -85,6 +93,22 @@ probe() {
     [ $((behind + room)) -le "$2" ] && stretch "$1" "$behind" "$room"
   fi
   [ "$block" ] && [ "$block" -ge 0 ] && [ $((block + 1024)) -le "$2" ] && stretch "$1" "$block" 1024
+}
+
+# The last ones of them. sb_agblocks and sb_agcount are 68 bytes further on; H begins behind sb_dblocks.
+xfs_backups() {
+  H=\${H#????????????????}
+  passed=0
+  while [ "$passed" -lt 68 ]; do H=\${H#????????} passed=$((passed + 4)); done
+  eight=\${H%"\${H#????????}"} H=\${H#????????}
+  group=$((0x\${H%"\${H#????????}"}))
+  behind_group=$((0x$eight * 0x$four))
+  first=$((group > 16 ? group - 16 : 1))
+  while [ "$first" -lt "$group" ]; do
+    offset=$((first * behind_group)) first=$((first + 1))
+    { [ "$offset" -le 0 ] || [ $((offset + 4096)) -gt "$2" ]; } && return
+    [ $((offset % 4096)) -eq 0 ] && direct "$1" "$offset" 4096
+  done
 }
 
 ext_ends() {

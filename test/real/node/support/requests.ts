@@ -12,15 +12,16 @@ export interface NodeRequest {
   readonly address: GuestAddress
   readonly path: string
   readonly to: string
-  /** The process that runs it is to die at this round trip to the node. */
+  /** Where the process that runs it is to die. */
   readonly dies?: Death
 }
 
+/** A call by which the library looks at the world or changes it, and the how manieth of its name. */
 export interface Death {
-  /** Of the round trips, counted from 0. */
-  readonly at: number
-  /** Milliseconds after the request was sent; left out: it is not sent any more. */
-  readonly after?: number
+  readonly call: string
+  readonly nth: number
+  /** Right before the call; or somebody else kills it in the call, which it makes once it is told to by a line on its standard input. */
+  readonly when: 'before' | 'within'
 }
 
 /** Milliseconds: an emulated machine on a busy one answers late. */
