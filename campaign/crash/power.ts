@@ -208,7 +208,7 @@ interface Examined {
 
 /** The kernel writes them after the growth is in its log, which does not cover them. */
 function isBackupsBehind(fault: string | undefined): boolean {
-  return fault !== undefined && /would reset bad sb for ag/.test(fault)
+  return fault !== undefined && /would reset bad sb for ag|would write modified primary superblock/.test(fault)
 }
 
 /** Goes through a log, and looks at copies of what is there after each power cut. */
@@ -279,7 +279,9 @@ class Replay {
       const behind = findings.find(({ code }) => code === 'backup-superblocks-behind')
       if (behind !== undefined) {
         backups = 'told'
-        if (!isBackupsBehind(await look())) problems.push('sound backup superblocks are said to be behind')
+        const fault = await look()
+        if (!isBackupsBehind(fault))
+          problems.push(`the backups are said to be behind, and of them: ${fault ?? 'nothing'}`)
         point = mount(device, this.#directory)
         for (const [, percent = ''] of (behind.remedy ?? '').matchAll(/xfs_growfs -m (\d+)/g)) {
           run('xfs_growfs', '-m', percent, point)
