@@ -98,17 +98,18 @@ function probe(facts: Facts, path: string, size: bigint, identity: string): Read
 
 function readRanges(facts: Facts, path: string, ranges: readonly FurtherRange[]): ReadResult<readonly ProbedRange[]> {
   // All are asked for, so that those that are not known are fetched together.
-  const direct = ranges.filter((range) => range.direct === true)
   const read = ranges
     .filter((range) => range.direct !== true)
     .map(({ offset, length }) => ({ offset, result: facts.range(path, offset, length) }))
-  const probed: ProbedRange[] = direct.map(({ offset, length }) => {
-    return { offset, bytes: facts.direct(path, offset, length), direct: true }
-  })
+  const direct = ranges
+    .filter((range) => range.direct === true)
+    .map(({ offset, length }): ProbedRange => ({ offset, bytes: facts.direct(path, offset, length), direct: true }))
+  const probed: ProbedRange[] = []
   for (const { offset, result } of read) {
     if (!result.ok) return result
     probed.push({ offset, bytes: result.value })
   }
+  probed.push(...direct)
   return { ok: true, value: probed }
 }
 
