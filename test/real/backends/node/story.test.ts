@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { cinder } from '../../../../providers/cinder/index.ts'
 import { volumeOf } from '../../../../src/expander.ts'
-import { type BatchItem, expand, type Host, plan, type Report, type Volume } from '../../../../src/index.ts'
+import { type BatchItem, expand, type Host, parseSize, plan, type Report, type Volume } from '../../../../src/index.ts'
 import type { CephLab } from '../../../lab/ceph/ceph.ts'
 import type { CinderLab } from '../../../lab/cinder/cinder.ts'
 import type { NovaReceiver } from '../../../lab/cinder/nova.ts'
@@ -137,8 +137,10 @@ async function growMeasured(
   const stalls = stallsOf(server.filesystem)
   const report = await (planned === undefined ? expand(request) : expand(planned))
   const done = performance.now() - begun
-  await dfOf(server.node, server.filesystem.mountPoint)
+  // Over the connection that stands, as the person has one.
+  const df = await timed.exec(['df', '-B1', '--output=size', server.filesystem.mountPoint])
   const all = performance.now() - begun
+  expect(Number(df.stdout.trim().split('\n').at(-1))).toBeGreaterThan(0.9 * Number(parseSize(to)))
   const actions = report.actions.map(({ layer, milliseconds }) => `${layer} ${seconds(milliseconds)}`).join(', ')
   console.log(
     `one call${approved ? ' for a plan' : ''}: ${seconds(all)} from the call to df, ${seconds(done)} to the report; ${actions}, ratio to what was unavoidable by hand ${(all / unavoidable).toFixed(2)}, ${(done / unavoidable).toFixed(2)} to the report; Nova heard of it after ` +
