@@ -1,4 +1,5 @@
 import { VolumeExpansionError } from '../../src/errors.ts'
+import { linkedController } from '../../src/services/abortable.ts'
 import { GiB, maxSize } from '../../src/size.ts'
 import { providerName } from './errors.ts'
 import { readInPortions } from './portions.ts'
@@ -216,7 +217,13 @@ export function ec2Calls(client: () => Promise<Ec2Client>, isPatient = true): Ec
     const [sdk, sender] = await Promise.all([loadSdk(), client()])
     const command = new sdk[name](input)
     if (lists.has(name)) readInPortions(command, isPatient)
-    return (await sender.send(command, signal === undefined ? {} : { abortSignal: signal })) as Output
+    // The SDK listens to what it is given for each request, and Node warns of a leak from the eleventh on: one signal for a fleet of volumes would have it warn.
+    const { controller, unlink } = linkedController(signal)
+    try {
+      return (await sender.send(command, signal === undefined ? {} : { abortSignal: controller.signal })) as Output
+    } finally {
+      unlink()
+    }
   }
 
   async function all(

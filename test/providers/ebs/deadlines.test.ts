@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { EC2Client } from '@aws-sdk/client-ec2'
 import { expect, onTestFinished, test } from 'vitest'
@@ -25,4 +25,25 @@ test('a connection over which no answer comes is given up, and a change that was
   expect(thrown).toMatchObject({ name: 'TimeoutError' })
   expect(ec2Error(thrown, 'DescribeVolumes', 'it')).toMatchObject({ code: 'backend-unreachable', outcome: 'unchanged' })
   expect(ec2Error(thrown, 'ModifyVolume', 'it')).toMatchObject({ outcome: 'unknown', retryable: true })
+})
+
+test('one signal for many requests at once does not have Node warn of a leak, and still ends them all', async () => {
+  const signals = new Set<AbortSignal>()
+  const held = { send: (_command: object, given: { readonly abortSignal: AbortSignal }) => waiting(given.abortSignal) }
+  const waiting = (signal: AbortSignal): Promise<never> =>
+    new Promise((_resolve, reject) => {
+      signals.add(signal)
+      signal.addEventListener('abort', () => reject(signal.reason))
+    })
+  const calls = ec2Calls(async () => held as never)
+  const controller = new AbortController()
+  const { signal } = controller
+  const listeners = (): number => getEventListeners(signal, 'abort').length
+  const asked = Array.from({ length: 20 }, () => calls.volumesByIds(['vol-0123456789abcdef0'], signal))
+  const ended = Promise.allSettled(asked)
+  await expect.poll(() => signals.size).toBe(20)
+  expect(listeners()).toBe(1)
+  controller.abort(new Error('stop'))
+  expect((await ended).map(({ status }) => status)).toEqual(Array(20).fill('rejected'))
+  expect(listeners()).toBe(0)
 })
